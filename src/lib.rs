@@ -1,0 +1,2 @@
+//! Many processes, one rotating log.
+pub mod ring;

@@ -1,0 +1,3 @@
+//! The shared-memory algorithm, pure.
+pub mod layout;
+pub mod mem;
