@@ -181,7 +181,11 @@ impl Geometry {
         if chunk_bytes < 32 || chunk_bytes > 1 << 20 || chunk_bytes % 8 != 0 {
             return None;
         }
-        Some(Geometry { slots, chunks, chunk_bytes })
+        Some(Geometry {
+            slots,
+            chunks,
+            chunk_bytes,
+        })
     }
 
     pub const fn slots(&self) -> u32 {
@@ -196,6 +200,26 @@ impl Geometry {
     /// Bytes of all chunks together: the capacity of the ring, headers included.
     pub const fn ring_bytes(&self) -> u64 {
         self.chunks as u64 * self.chunk_bytes as u64
+    }
+
+    /// Longest record that stands in one chunk.
+    pub const fn inline_max(&self) -> usize {
+        self.chunk_bytes as usize - RECORD_HEADER
+    }
+    /// Most continuation chunks of one record: a quarter of the ring, and what its list can name.
+    pub const fn big_chunks_max(&self) -> usize {
+        let listed = (self.chunk_bytes as usize - RECORD_HEADER) / 8 - 1;
+        let quarter = self.chunks as usize / 4;
+        if quarter < listed { quarter } else { listed }
+    }
+    /// Longest record at all, in bytes, terminator included.
+    pub const fn record_max(&self) -> usize {
+        let big = self.big_chunks_max() * self.chunk_bytes as usize;
+        if big > self.inline_max() {
+            big
+        } else {
+            self.inline_max()
+        }
     }
 
     /// Offset of a slot.
@@ -387,6 +411,22 @@ impl Meta {
     }
 }
 
+/// One entry of a continuation list: `chunk:20 | gen:37`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BigEntry(pub u64);
+
+impl BigEntry {
+    pub const fn new(chunk: u32, generation: u64) -> BigEntry {
+        BigEntry(chunk as u64 & 0xf_ffff | (generation & GEN_MASK) << 20)
+    }
+    pub const fn chunk(self) -> u32 {
+        self.0 as u32 & 0xf_ffff
+    }
+    pub const fn generation(self) -> u64 {
+        self.0 >> 20 & GEN_MASK
+    }
+}
+
 /// Phase of a producer's slot: the low two bits of its word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
@@ -431,11 +471,17 @@ pub const fn counter(c: Counter) -> usize {
 }
 
 const _: () = {
-    assert!(word::JOURNAL + 2 * CELL_WORDS * 8 <= 0x1380, "the journal stays in its 128 bytes");
+    assert!(
+        word::JOURNAL + 2 * CELL_WORDS * 8 <= 0x1380,
+        "the journal stays in its 128 bytes"
+    );
     assert!(word::COUNTERS + COUNTERS * 8 <= word::SIDECAR);
     assert!(Counter::FileSurprises as usize + 1 == COUNTERS);
     assert!(slot::NAME + slot::NAME_BYTES == slot::BYTES);
     assert!(header::CONFIG + header::CONFIG_BYTES == header::PATH_LEN);
     assert!(State::new(Phase::Free, 0, 0, 0).0 == 0);
-    assert!(cfg!(target_endian = "little"), "crlog's segment is little-endian; port the word access first");
+    assert!(
+        cfg!(target_endian = "little"),
+        "crlog's segment is little-endian; port the word access first"
+    );
 };

@@ -1,3 +1,12 @@
-//! The shared-memory algorithm, pure.
+//! The shared-memory algorithm, pure: no system call, no clock, no path.
+pub mod append;
+pub mod journal;
 pub mod layout;
 pub mod mem;
+pub mod model;
+pub mod reclaim;
+pub mod sweep;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -1,0 +1,421 @@
+//! The producer's side: lease a chunk, and per record mark it BUSY, take a key, copy, commit.
+//!
+//! ```text
+//!             lease: CAS               begin: CAS              commit: store, count + 1
+//!  FREE(g) ───────────────► OPEN(g,n) ◄═══════════════► BUSY(g,n)
+//!    who: any producer        │  full, leaving: its owner        who: its owner alone, as long as it lives (I3)
+//!                             │  idle and chunks scarce: flusher
+//!                             ▼
+//!                          SEALED(g,n)   the flusher's from here on
+//! ```
+//!
+//! A record exists if and only if the count covers it (I1), so a producer may die between any two
+//! instructions: what it had committed is there, what it was writing is not. The cost of a record is
+//! one CAS and one store on a line that nobody else writes, plus one add on the shared order word.
+
+use super::layout::{
+    BigEntry, COUNT_MAX, FLAG_BIG, Geometry, Meta, Phase, RECORD_HEADER, State, word,
+};
+use super::mem::Mem;
+use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+
+/// Why the ring did not take a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// No chunk is free.
+    Full,
+    /// Longer than [`Geometry::record_max`].
+    TooLong,
+    /// The segment is retired; its successor takes records.
+    Retired,
+}
+
+/// The bytes of one record, wherever they are.
+pub trait Payload {
+    /// Length in bytes, terminator included.
+    fn len(&self) -> usize;
+    /// True for a record of no bytes at all.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// Copies bytes `from..to` of the record to `at`.
+    fn copy<M: Mem>(&self, mem: &M, at: usize, from: usize, to: usize);
+}
+
+/// A record of one slice and a terminator.
+#[derive(Clone, Copy, Debug)]
+pub struct Line<'a> {
+    /// The record.
+    pub bytes: &'a [u8],
+    /// What ends it.
+    pub end: &'a [u8],
+}
+
+impl Payload for Line<'_> {
+    #[inline]
+    fn len(&self) -> usize {
+        self.bytes.len() + self.end.len()
+    }
+    #[inline]
+    fn copy<M: Mem>(&self, mem: &M, at: usize, from: usize, to: usize) {
+        if from == 0 && to == self.len() {
+            mem.put(at, self.bytes);
+            mem.put(at + self.bytes.len(), self.end);
+        } else {
+            copy_parts(&[self.bytes, self.end], mem, at, from, to);
+        }
+    }
+}
+
+/// A record of several slices, written as if they were one.
+#[derive(Clone, Copy, Debug)]
+pub struct Parts<'a>(pub &'a [&'a [u8]]);
+
+impl Payload for Parts<'_> {
+    fn len(&self) -> usize {
+        self.0.iter().map(|p| p.len()).sum()
+    }
+    fn copy<M: Mem>(&self, mem: &M, at: usize, from: usize, to: usize) {
+        copy_parts(self.0, mem, at, from, to);
+    }
+}
+
+fn copy_parts<M: Mem>(parts: &[&[u8]], mem: &M, mut at: usize, from: usize, to: usize) {
+    let mut start = 0;
+    for part in parts {
+        let (a, b) = (
+            from.clamp(start, start + part.len()),
+            to.clamp(start, start + part.len()),
+        );
+        if a < b
+            && let Some(bytes) = part.get(a - start..b - start)
+        {
+            mem.put(at, bytes);
+            at += b - a;
+        }
+        start += part.len();
+    }
+}
+
+/// One lease holder: a writing thread. It writes at most one chunk at a time.
+#[derive(Debug)]
+pub struct Producer {
+    geometry: Geometry,
+    slot: u32,
+    /// The leased chunk; its word as the owner last left it; `room` is 0 when there is no lease.
+    chunk: u32,
+    state: State,
+    used: usize,
+    room: usize,
+    /// Where the search for the next chunk starts.
+    hint: u32,
+    /// Chunks the flusher believed free at the last lease.
+    pool: i64,
+}
+
+impl Producer {
+    /// A producer for the process that holds `slot`; it leases its first chunk at its first record.
+    pub fn new(geometry: Geometry, slot: u32, hint: u32) -> Producer {
+        Producer {
+            geometry,
+            slot,
+            chunk: 0,
+            state: State(0),
+            used: 0,
+            room: 0,
+            hint: hint % geometry.chunks(),
+            pool: i64::MAX,
+        }
+    }
+
+    /// Writes one record; its key is returned once it is committed.
+    #[inline]
+    pub fn append<M: Mem>(
+        &mut self,
+        mem: &M,
+        level: u8,
+        record: &impl Payload,
+    ) -> Result<u64, Refused> {
+        let len = record.len();
+        loop {
+            if len + RECORD_HEADER > self.room {
+                if len > self.geometry.inline_max() {
+                    return self.append_big(mem, level, record);
+                }
+                self.next_chunk(mem)?;
+            }
+            if self.begin(mem) {
+                break;
+            }
+        }
+        let key = self.take_keys(mem, 1);
+        record.copy(mem, self.geometry.chunk(self.chunk) + self.used, 0, len);
+        self.header(mem, 0, key, Meta::new(len as u32, level, 0));
+        self.commit(mem, 1, len);
+        Ok(key)
+    }
+
+    /// Writes as many of `records` as one chunk takes, under one BUSY window and one commit, so that
+    /// they appear together; returns how many. At least one, or `Err`.
+    pub fn append_batch<M: Mem, P: Payload>(
+        &mut self,
+        mem: &M,
+        level: u8,
+        records: &[P],
+    ) -> Result<usize, Refused> {
+        let Some(first) = records.first() else {
+            return Ok(0);
+        };
+        if first.len() > self.geometry.inline_max() {
+            return self.append(mem, level, first).map(|_| 1);
+        }
+        loop {
+            if first.len() + RECORD_HEADER > self.room {
+                self.next_chunk(mem)?;
+            }
+            if self.begin(mem) {
+                break;
+            }
+        }
+        let n = self.how_many_fit(records);
+        let key = self.take_keys(mem, n as u64);
+        let mut bytes = 0;
+        for (i, r) in records.iter().take(n).enumerate() {
+            r.copy(
+                mem,
+                self.geometry.chunk(self.chunk) + self.used + bytes,
+                0,
+                r.len(),
+            );
+            self.header(
+                mem,
+                i as u32,
+                key + i as u64,
+                Meta::new(r.len() as u32, level, 0),
+            );
+            bytes += r.len();
+        }
+        self.commit(mem, n as u32, bytes);
+        Ok(n)
+    }
+
+    fn how_many_fit<P: Payload>(&self, records: &[P]) -> usize {
+        let mut room = self.room;
+        let most = (COUNT_MAX - self.state.count()) as usize;
+        let fits = |r: &&P| match room.checked_sub(r.len() + RECORD_HEADER) {
+            Some(left) => {
+                room = left;
+                true
+            }
+            None => false,
+        };
+        records.iter().take(most).take_while(fits).count().max(1)
+    }
+
+    /// Claims the right to write (I2). False: the lease was revoked, nothing has been written.
+    #[inline]
+    fn begin<M: Mem>(&mut self, mem: &M) -> bool {
+        let busy = self.state.with(Phase::Busy);
+        // ORDER begin/relaxed: success means that the lease still stands, and the lease was acquired.
+        let ok = mem
+            .cas(
+                self.geometry.state(self.chunk),
+                self.state.0,
+                busy.0,
+                Relaxed,
+                Relaxed,
+            )
+            .is_ok();
+        if !ok {
+            self.forget();
+        }
+        ok
+    }
+
+    #[inline]
+    fn take_keys<M: Mem>(&self, mem: &M, n: u64) -> u64 {
+        // ORDER order/acqrel: a key taken after another append returned is larger, and a sweep that
+        // saw the larger one below its cut has seen the other's commit.
+        mem.add(word::ORDER, n, AcqRel)
+    }
+
+    #[inline]
+    fn header<M: Mem>(&self, mem: &M, i: u32, key: u64, meta: Meta) {
+        let at = self.geometry.record(self.chunk, self.state.count() + i);
+        mem.put_word(at, key);
+        mem.put_word(at + 8, meta.0);
+    }
+
+    /// The commit point: `n` more records exist once this store is visible (I1).
+    #[inline]
+    fn commit<M: Mem>(&mut self, mem: &M, n: u32, bytes: usize) {
+        let next = self.state.plus(n);
+        // ORDER commit/release: payload and headers are before the count.
+        mem.store(self.geometry.state(self.chunk), next.0, Release);
+        self.state = next;
+        self.used += bytes;
+        self.room -= bytes + n as usize * RECORD_HEADER;
+        if next.count() == COUNT_MAX {
+            self.room = 0;
+        }
+    }
+
+    /// Drops the lease without touching the segment: it was revoked, or belongs to a forked parent.
+    pub fn forget(&mut self) {
+        self.room = 0;
+        self.used = 0;
+        self.state = State(0);
+    }
+
+    /// Seals the leased chunk, if there is one.
+    pub fn seal<M: Mem>(&mut self, mem: &M) {
+        if self.state.phase() == Some(Phase::Open) {
+            let sealed = self.state.with(Phase::Sealed);
+            // ORDER seal/relaxed: the last commit released all that the owner did here, and this swap
+            // continues its release sequence. Failure: the lease was revoked, sealed all the same.
+            let _ = mem.cas(
+                self.geometry.state(self.chunk),
+                self.state.0,
+                sealed.0,
+                Relaxed,
+                Relaxed,
+            );
+        }
+        self.forget();
+    }
+
+    /// Seals the present chunk and leases the next free one.
+    #[cold]
+    fn next_chunk<M: Mem>(&mut self, mem: &M) -> Result<(), Refused> {
+        self.seal(mem);
+        if mem.load(word::RETIRED, Relaxed) != 0 {
+            return Err(Refused::Retired);
+        }
+        let (chunk, state) = self.lease(mem, Phase::Open).ok_or(Refused::Full)?;
+        self.chunk = chunk;
+        self.state = state;
+        self.used = 0;
+        self.room = self.geometry.chunk_bytes();
+        Ok(())
+    }
+
+    /// Takes the first free chunk after the last one, so that chunks are used as a ring.
+    fn lease<M: Mem>(&mut self, mem: &M, phase: Phase) -> Option<(u32, State)> {
+        let n = self.geometry.chunks();
+        for step in 0..n {
+            let chunk = (self.hint + step) % n;
+            let at = self.geometry.state(chunk);
+            let free = State(mem.load(at, Relaxed));
+            if free.phase() != Some(Phase::Free) {
+                continue;
+            }
+            let mine = State::new(phase, 0, self.slot, free.generation());
+            // ORDER recycle/acquire: all reads of the chunk's former life are before our writes (I4).
+            if mem.cas(at, free.0, mine.0, Acquire, Relaxed).is_ok() {
+                self.hint = (chunk + 1) % n;
+                self.pool = mem.add(word::POOL, u64::MAX, Relaxed) as i64;
+                return Some((chunk, mine));
+            }
+        }
+        self.pool = 0;
+        None
+    }
+
+    /// True when the flusher should be rung even from a nap: fewer than half of the chunks are left.
+    #[inline]
+    pub fn pool_is_low(&self) -> bool {
+        self.pool < i64::from(self.geometry.chunks() / 2)
+    }
+
+    /// A record larger than a chunk: lease continuation chunks, fill them, then commit one ordinary
+    /// record that names them. Dead before that commit, the continuations are reclaimed unread.
+    #[cold]
+    fn append_big<M: Mem>(
+        &mut self,
+        mem: &M,
+        level: u8,
+        record: &impl Payload,
+    ) -> Result<u64, Refused> {
+        if record.len() > self.geometry.record_max() {
+            return Err(Refused::TooLong);
+        }
+        let need = record.len().div_ceil(self.geometry.chunk_bytes());
+        let Some(parts) = self.lease_big(mem, need) else {
+            return Err(Refused::Full);
+        };
+        self.fill_big(mem, record, &parts);
+        match self.commit_big(mem, level, record.len(), &parts) {
+            Ok(key) => Ok(key),
+            Err(refused) => {
+                self.release_big(mem, &parts);
+                Err(refused)
+            }
+        }
+    }
+
+    /// All of `need` chunks or none: who holds some and waits for more could wait for another such.
+    fn lease_big<M: Mem>(&mut self, mem: &M, need: usize) -> Option<Vec<(u32, State)>> {
+        let mut parts = Vec::with_capacity(need);
+        while parts.len() < need {
+            match self.lease(mem, Phase::Big) {
+                Some(part) => parts.push(part),
+                None => {
+                    self.release_big(mem, &parts);
+                    return None;
+                }
+            }
+        }
+        Some(parts)
+    }
+
+    fn release_big<M: Mem>(&self, mem: &M, parts: &[(u32, State)]) {
+        for (chunk, state) in parts {
+            // Nobody read the bytes, so the generation need not move; the next owner's writes are
+            // after ours (I4). ORDER recycle/release.
+            let free = State::new(Phase::Free, 0, 0, state.generation());
+            mem.store(self.geometry.state(*chunk), free.0, Release);
+            mem.add(word::POOL, 1, Relaxed);
+        }
+    }
+
+    fn fill_big<M: Mem>(&self, mem: &M, record: &impl Payload, parts: &[(u32, State)]) {
+        let size = self.geometry.chunk_bytes();
+        for (i, (chunk, _)) in parts.iter().enumerate() {
+            let to = record.len().min((i + 1) * size);
+            record.copy(mem, self.geometry.chunk(*chunk), i * size, to);
+        }
+    }
+
+    fn commit_big<M: Mem>(
+        &mut self,
+        mem: &M,
+        level: u8,
+        len: usize,
+        parts: &[(u32, State)],
+    ) -> Result<u64, Refused> {
+        // The list stands on an 8-byte boundary, so up to 7 bytes before it are padding of this record.
+        let list = 8 * (1 + parts.len());
+        loop {
+            let pad = self.used.next_multiple_of(8) - self.used;
+            if pad + list + RECORD_HEADER > self.room {
+                self.next_chunk(mem)?;
+            }
+            if self.begin(mem) {
+                break;
+            }
+        }
+        let pad = self.used.next_multiple_of(8) - self.used;
+        let at = self.geometry.chunk(self.chunk) + self.used + pad;
+        mem.put_word(at, len as u64);
+        for (i, (chunk, state)) in parts.iter().enumerate() {
+            mem.put_word(
+                at + 8 * (i + 1),
+                BigEntry::new(*chunk, state.generation()).0,
+            );
+        }
+        let key = self.take_keys(mem, 1);
+        self.header(mem, 0, key, Meta::new((pad + list) as u32, level, FLAG_BIG));
+        self.commit(mem, 1, pad + list);
+        Ok(key)
+    }
+}

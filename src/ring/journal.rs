@@ -1,0 +1,83 @@
+//! The journal: which batch is committed, and where the file stands after it.
+//!
+//! Two cells are used in turn; cell `COMMIT & 1` is the valid one. A flusher fills the other cell and
+//! then stores `COMMIT + 1`: that one store moves the file's end and every chunk's cursor together
+//! (see [`DrainWord::effective`](super::layout::DrainWord::effective)), so there is nothing to redo.
+
+use super::layout::{CELL_WORDS, journal, word};
+use super::mem::Mem;
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+/// Where the log file stands after a batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cell {
+    /// How many files this segment has begun; 0 = none yet.
+    pub file: u64,
+    /// End of what is committed, in bytes: the next batch is written here.
+    pub end: u64,
+    /// Device and inode of the file.
+    pub dev: u64,
+    /// See `dev`.
+    pub ino: u64,
+    /// What is under way, in the code of the rotation machine; 0 = nothing.
+    pub op: u64,
+}
+
+impl Cell {
+    fn words(&self, commit: u64) -> [u64; CELL_WORDS] {
+        let mut w = [self.file, self.end, self.dev, self.ino, self.op, commit, 0];
+        w[CELL_WORDS - 1] = check(&w);
+        w
+    }
+}
+
+fn check(w: &[u64; CELL_WORDS]) -> u64 {
+    let crc = w[..CELL_WORDS - 1]
+        .iter()
+        .fold(0, |crc, x| crc32c::crc32c_append(crc, &x.to_le_bytes()));
+    u64::from(crc) | 1 << 32
+}
+
+/// What a successor finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// A cell that its check confirms.
+    Cell(Cell),
+    /// Nothing has ever been committed.
+    Nothing,
+    /// The cell is damaged: where the file ends is not known.
+    Damaged,
+}
+
+/// Reads the committed batch number and its cell.
+pub fn read<M: Mem>(mem: &M) -> (u64, Found) {
+    // ORDER journal/acquire: drain words and cell are at least as new as the batch number.
+    let commit = mem.load(word::COMMIT, Acquire);
+    let mut w = [0; CELL_WORDS];
+    for (i, x) in w.iter_mut().enumerate() {
+        *x = mem.load(journal(commit, i), Relaxed);
+    }
+    let found = if commit == 0 && w == [0; CELL_WORDS] {
+        Found::Nothing
+    } else if w[5] == commit && w[CELL_WORDS - 1] == check(&w) {
+        Found::Cell(Cell {
+            file: w[0],
+            end: w[1],
+            dev: w[2],
+            ino: w[3],
+            op: w[4],
+        })
+    } else {
+        Found::Damaged
+    };
+    (commit, found)
+}
+
+/// Commits batch `commit`: the exactly-once point.
+pub(super) fn write<M: Mem>(mem: &M, commit: u64, cell: &Cell) {
+    for (i, x) in cell.words(commit).into_iter().enumerate() {
+        mem.store(journal(commit, i), x, Relaxed);
+    }
+    // ORDER journal/release: drain words and cell are before the batch number that makes them valid.
+    mem.store(word::COMMIT, commit, Release);
+}

@@ -1,0 +1,665 @@
+//! The flusher's side: sweep the chunks, cut at T0, merge by key, hand out batches, commit, recycle.
+//!
+//! ```text
+//! collect:  T0 = order; every chunk's word; records with key < T0 (and those that the sweep before
+//!           could already have taken) in key order
+//! batch:    a prefix of them, as pieces of bytes: runs of a kilobyte or more straight out of the
+//!           ring, smaller ones copied into a staging buffer
+//! prepare:  drain[c] = {base, pend, batch k+1} for each chunk touched      (the driver then writes)
+//! commit:   journal cell, COMMIT = k+1; drain[c] = {pend, pend}; sealed and drained chunks -> FREE
+//! ```
+//! **Order.** If append(A) returned before append(B) began, A stands before B. A sweep that misses A
+//! loaded T0 before A's commit; B's key was taken after it, so B is not below T0 and waits.
+//! `seen` bounds the waiting to one sweep, even if a key lies.
+//!
+//! Damage table (everything read is input, I5):
+//!
+//! | found | done | counted |
+//! |---|---|---|
+//! | unknown phase, slot out of range | chunk is left alone, and recycled if it says so | `CorruptChunks` |
+//! | length beyond the chunk, bad continuation list | the record and what follows in that chunk are skipped | `CorruptChunks`, `LostCorrupt` |
+//! | keys that go backwards or repeat | written in the chunk's own order | - |
+//! | count that goes backwards | nothing is written twice: the private cursor holds | - |
+
+use super::journal::{self, Cell};
+use super::layout::{
+    BigEntry, Counter, DrainWord, Geometry, Meta, Phase, State, counter, slot, word,
+};
+use super::mem::Mem;
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+/// Bytes of a batch at most, unless a single record is longer.
+pub const BATCH_BYTES: u64 = 1 << 20;
+/// Runs of at least this many bytes are written out of the ring without a copy.
+const DIRECT_RUN: usize = 1024;
+
+/// What the flusher privately knows of a chunk.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct View {
+    pub(super) generation: u64,
+    /// Records in the file, and the payload bytes they take in the chunk.
+    pub(super) base: u32,
+    pub(super) off: u32,
+    /// The same with the batch under way, and the bytes that batch adds to the file.
+    pend: u32,
+    pend_off: u32,
+    pend_bytes: u64,
+    /// Count at the sweep before, and for how many sweeps it has not moved.
+    seen: u32,
+    pub(super) still: u32,
+    /// Key of the last record planned: keys of a chunk never go backwards.
+    last_key: u64,
+    /// Something impossible was found: the rest of the chunk is skipped.
+    pub(super) corrupt: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Plain,
+    /// Index into `bigs`.
+    Big(u32),
+    Lost,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Rec {
+    key: u64,
+    chunk: u32,
+    off: u32,
+    len: u32,
+    kind: Kind,
+}
+
+/// A record in continuation chunks: its length, and each chunk with its generation.
+#[derive(Clone, Debug)]
+pub(super) struct Big {
+    len: usize,
+    slot: u32,
+    pub(super) parts: Vec<BigEntry>,
+}
+
+/// A stretch of bytes of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// In the segment.
+    Ring {
+        /// Offset in the segment.
+        at: usize,
+        /// Length in bytes.
+        len: usize,
+    },
+    /// In [`Drainer::staging`].
+    Staged {
+        /// Offset in the staging buffer.
+        at: usize,
+        /// Length in bytes.
+        len: usize,
+    },
+}
+
+/// A batch that is ready to be written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// Records in it.
+    pub records: u64,
+    /// Bytes in it.
+    pub bytes: u64,
+    /// Records skipped because their chunk is corrupt.
+    pub lost: u64,
+    /// The record after it wants a rotation first.
+    pub rotate: bool,
+}
+
+/// Another process has bumped the epoch: this one must not touch the journal again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deposed;
+
+/// The drain: private cursors of the one process that holds the flusher's lock.
+#[derive(Debug)]
+pub struct Drainer {
+    pub(super) geometry: Geometry,
+    pub(super) views: Vec<View>,
+    commit: u64,
+    epoch: u64,
+    recs: Vec<Rec>,
+    bigs: Vec<Big>,
+    /// Indices of `recs` by key; `next` is the first one not yet handed out.
+    order: Vec<u32>,
+    next: usize,
+    touched: Vec<u32>,
+    batch: Batch,
+    batch_bigs: Vec<u32>,
+    idle: Vec<u32>,
+    pieces: Vec<Piece>,
+    staging: Vec<u8>,
+    free: u32,
+    freed: u32,
+    deferred: bool,
+}
+
+impl Drainer {
+    pub(super) fn new(geometry: Geometry, commit: u64, epoch: u64) -> Drainer {
+        Drainer {
+            geometry,
+            views: vec![View::default(); geometry.chunks() as usize],
+            commit,
+            epoch,
+            recs: Vec::new(),
+            bigs: Vec::new(),
+            order: Vec::new(),
+            next: 0,
+            touched: Vec::new(),
+            batch: Batch::default(),
+            batch_bigs: Vec::new(),
+            idle: Vec::new(),
+            pieces: Vec::new(),
+            staging: Vec::new(),
+            free: 0,
+            freed: 0,
+            deferred: false,
+        }
+    }
+
+    /// Pieces of the batch under way, in the order of the file.
+    pub fn pieces(&self) -> &[Piece] {
+        &self.pieces
+    }
+
+    /// The bytes that [`Piece::Staged`] refers to.
+    pub fn staging(&self) -> &[u8] {
+        &self.staging
+    }
+
+    /// Number of the last committed batch.
+    pub fn committed(&self) -> u64 {
+        self.commit
+    }
+
+    /// Chunks that were free at the last [`Drainer::collect`] or have been freed since.
+    pub fn free_chunks(&self) -> u32 {
+        self.free
+    }
+
+    /// Chunks freed since this was last asked.
+    pub fn take_freed(&mut self) -> u32 {
+        core::mem::take(&mut self.freed)
+    }
+
+    /// True if the last collection left records for the next one.
+    pub fn has_deferred(&self) -> bool {
+        self.deferred
+    }
+
+    /// Reads every chunk and puts what may be written now in order; returns the number of records.
+    /// What an earlier collection handed out and nobody committed is found again.
+    pub fn collect<M: Mem>(&mut self, mem: &M) -> usize {
+        self.recs.clear();
+        self.bigs.clear();
+        self.free = 0;
+        self.deferred = false;
+        // ORDER order/acquire: BEFORE any chunk's word; what this sweep misses has a key of `cut` or more.
+        let cut = mem.load(word::ORDER, Acquire);
+        for chunk in 0..self.geometry.chunks() {
+            // ORDER commit/acquire: the count is read before the records it covers.
+            let state = State(mem.load(self.geometry.state(chunk), Acquire));
+            match state.phase() {
+                Some(Phase::Free) => self.free += 1,
+                Some(Phase::Big) => {}
+                Some(_) => self.scan(mem, chunk, state, cut),
+                None => self.damaged(mem, chunk, state),
+            }
+        }
+        self.sort();
+        self.recycle_idle(mem);
+        self.recs.len()
+    }
+
+    fn view(&mut self, chunk: u32, generation: u64) -> View {
+        match self.views.get(chunk as usize) {
+            Some(v) if v.generation == generation => *v,
+            _ => View {
+                generation,
+                ..View::default()
+            },
+        }
+    }
+
+    fn scan<M: Mem>(&mut self, mem: &M, chunk: u32, state: State, cut: u64) {
+        let mut v = self.view(chunk, state.generation());
+        let count = state.count();
+        let mut off = v.off;
+        for i in v.base..count {
+            let at = self.geometry.record(chunk, i);
+            let key = mem.get_word(at);
+            if key >= cut && i >= v.seen {
+                self.deferred = true;
+                break;
+            }
+            let meta = Meta(mem.get_word(at + 8));
+            let kind = self.judge(mem, chunk, state, i, off, meta, &mut v);
+            let len = if kind == Kind::Lost { 0 } else { meta.len() };
+            v.last_key = v.last_key.max(key);
+            self.recs.push(Rec {
+                key: v.last_key,
+                chunk,
+                off,
+                len,
+                kind,
+            });
+            off += len;
+        }
+        (v.pend, v.pend_off, v.pend_bytes) = (v.base, v.off, 0);
+        v.still = if v.seen == count {
+            v.still.saturating_add(1)
+        } else {
+            0
+        };
+        v.seen = count;
+        if state.phase() == Some(Phase::Sealed) && v.base >= count {
+            self.idle.push(chunk);
+        }
+        if let Some(slot) = self.views.get_mut(chunk as usize) {
+            *slot = v;
+        }
+    }
+
+    /// Says what record `i` of a chunk is, believing nothing that it says about itself.
+    #[inline]
+    #[allow(clippy::too_many_arguments)]
+    fn judge<M: Mem>(
+        &mut self,
+        mem: &M,
+        chunk: u32,
+        state: State,
+        i: u32,
+        off: u32,
+        meta: Meta,
+        v: &mut View,
+    ) -> Kind {
+        let room = self.geometry.chunk_bytes()
+            - (i as usize + 1)
+                .saturating_mul(16)
+                .min(self.geometry.chunk_bytes());
+        if !v.corrupt && off as usize + meta.len() as usize <= room {
+            if !meta.is_big() {
+                return Kind::Plain;
+            }
+            if let Some(big) = self.read_big(mem, chunk, off, meta, state.slot()) {
+                self.bigs.push(big);
+                return Kind::Big(self.bigs.len() as u32 - 1);
+            }
+        }
+        if !v.corrupt {
+            v.corrupt = true;
+            bump(mem, Counter::CorruptChunks, 1);
+        }
+        Kind::Lost
+    }
+
+    /// Reads a continuation list; `None` if it does not name chunks of this very record.
+    fn read_big<M: Mem>(
+        &self,
+        mem: &M,
+        chunk: u32,
+        off: u32,
+        meta: Meta,
+        slot: u32,
+    ) -> Option<Big> {
+        let big = self.read_big_list(mem, chunk, off, meta, slot)?;
+        let whole = big.parts.iter().all(|p| {
+            let found = mem.load(self.geometry.state(p.chunk()), Relaxed);
+            found == State::new(Phase::Big, 0, slot, p.generation()).0
+        });
+        whole.then_some(big)
+    }
+
+    /// The list itself, each chunk number in range, whatever state those chunks are in by now.
+    pub(super) fn read_big_list<M: Mem>(
+        &self,
+        mem: &M,
+        chunk: u32,
+        off: u32,
+        meta: Meta,
+        slot: u32,
+    ) -> Option<Big> {
+        let pad = off.next_multiple_of(8) - off;
+        let words = meta.len().checked_sub(pad)? / 8;
+        let at = self.geometry.chunk(chunk) + (off + pad) as usize;
+        if words < 2 || words * 8 + pad != meta.len() {
+            return None;
+        }
+        let len = usize::try_from(mem.get_word(at)).ok()?;
+        let n = words as usize - 1;
+        if len > self.geometry.record_max() || len.div_ceil(self.geometry.chunk_bytes()) != n {
+            return None;
+        }
+        let parts: Vec<BigEntry> = (1..=n)
+            .map(|i| BigEntry(mem.get_word(at + 8 * i)))
+            .collect();
+        let in_range = parts.iter().all(|p| p.chunk() < self.geometry.chunks());
+        in_range.then_some(Big { len, slot, parts })
+    }
+
+    /// A word that no crlog writes: the chunk is taken out of use for good, at a cost of its bytes.
+    fn damaged<M: Mem>(&mut self, mem: &M, chunk: u32, state: State) {
+        let mut v = self.view(chunk, state.generation());
+        if !v.corrupt {
+            v.corrupt = true;
+            bump(mem, Counter::CorruptChunks, 1);
+            if let Some(slot) = self.views.get_mut(chunk as usize) {
+                *slot = v;
+            }
+        }
+    }
+
+    /// Puts `recs` in key order. Keys are dense, so each record's place is its key's distance from
+    /// the smallest; only lying or very sparse keys need a (stable) sort.
+    fn sort(&mut self) {
+        self.next = 0;
+        self.order.clear();
+        let (Some(min), Some(max)) = (
+            self.recs.iter().map(|r| r.key).min(),
+            self.recs.iter().map(|r| r.key).max(),
+        ) else {
+            return;
+        };
+        let n = self.recs.len();
+        if max - min < 2 * n as u64 + 64 && self.place(min, (max - min) as usize + 1) {
+            return;
+        }
+        self.order.clear();
+        self.order.extend(0..n as u32);
+        let recs = &self.recs;
+        self.order
+            .sort_by_key(|&i| recs.get(i as usize).map_or(0, |r| r.key));
+    }
+
+    fn place(&mut self, min: u64, range: usize) -> bool {
+        const NONE: u32 = u32::MAX;
+        self.order.resize(range, NONE);
+        for (i, r) in self.recs.iter().enumerate() {
+            match self.order.get_mut((r.key - min) as usize) {
+                Some(place) if *place == NONE => *place = i as u32,
+                _ => return false,
+            }
+        }
+        if range != self.recs.len() {
+            self.order.retain(|&i| i != NONE);
+        }
+        true
+    }
+
+    /// Hands out the next batch: records in order, as long as `rotate_before(bytes of the batch so
+    /// far, length of the record)` is false and the batch is not full. `None`: nothing is left.
+    /// A batch with no record in it asks for a rotation.
+    pub fn next_batch<M: Mem>(
+        &mut self,
+        mem: &M,
+        mut rotate_before: impl FnMut(u64, u64) -> bool,
+    ) -> Option<Batch> {
+        self.begin_batch();
+        let mut run = (0, 0, 0);
+        while let Some(rec) = self
+            .order
+            .get(self.next)
+            .and_then(|&i| self.recs.get(i as usize))
+            .copied()
+        {
+            let len = self.file_bytes(&rec);
+            let full = self.batch.bytes + len > BATCH_BYTES;
+            if full && self.batch.records + self.batch.lost > 0 {
+                break;
+            }
+            if rec.kind != Kind::Lost && rotate_before(self.batch.bytes, len) {
+                self.batch.rotate = true;
+                break;
+            }
+            self.next += 1;
+            self.plan(&rec, len);
+            if rec.kind != Kind::Plain || rec.chunk != run.0 || rec.off != run.1 + run.2 {
+                self.end_run(mem, run);
+                run = (rec.chunk, rec.off, 0);
+            }
+            match rec.kind {
+                Kind::Plain => run.2 += rec.len,
+                Kind::Big(i) => {
+                    self.big_pieces(i);
+                    run = (rec.chunk, rec.off + rec.len, 0);
+                }
+                Kind::Lost => {}
+            }
+        }
+        self.end_run(mem, run);
+        (self.batch != Batch::default()).then_some(self.batch)
+    }
+
+    fn begin_batch(&mut self) {
+        self.touched.clear();
+        self.pieces.clear();
+        self.staging.clear();
+        self.batch_bigs.clear();
+        self.batch = Batch::default();
+    }
+
+    #[inline]
+    fn file_bytes(&self, rec: &Rec) -> u64 {
+        match rec.kind {
+            Kind::Plain => u64::from(rec.len),
+            Kind::Big(i) => self.bigs.get(i as usize).map_or(0, |b| b.len as u64),
+            Kind::Lost => 0,
+        }
+    }
+
+    #[inline]
+    fn plan(&mut self, rec: &Rec, file_bytes: u64) {
+        if let Some(v) = self.views.get_mut(rec.chunk as usize) {
+            if v.pend == v.base {
+                self.touched.push(rec.chunk);
+            }
+            v.pend += 1;
+            v.pend_off += rec.len;
+            v.pend_bytes += file_bytes;
+        }
+        self.batch.bytes += file_bytes;
+        if rec.kind == Kind::Lost {
+            self.batch.lost += 1;
+        } else {
+            self.batch.records += 1;
+        }
+    }
+
+    /// Ends a run of adjacent records of one chunk: `(chunk, offset, length)`.
+    #[inline]
+    fn end_run<M: Mem>(&mut self, mem: &M, (chunk, off, len): (u32, u32, u32)) {
+        let (at, len) = (self.geometry.chunk(chunk) + off as usize, len as usize);
+        if len >= DIRECT_RUN {
+            self.pieces.push(Piece::Ring { at, len });
+        } else if len > 0 {
+            let start = self.staging.len();
+            mem.get(at, len, &mut self.staging);
+            match self.pieces.last_mut() {
+                Some(Piece::Staged { len: l, .. }) => *l += len,
+                _ => self.pieces.push(Piece::Staged { at: start, len }),
+            }
+        }
+    }
+
+    fn big_pieces(&mut self, i: u32) {
+        self.batch_bigs.push(i);
+        let size = self.geometry.chunk_bytes();
+        if let Some(big) = self.bigs.get(i as usize) {
+            for (n, p) in big.parts.iter().enumerate() {
+                let len = size.min(big.len - n * size);
+                self.pieces.push(Piece::Ring {
+                    at: self.geometry.chunk(p.chunk()),
+                    len,
+                });
+            }
+        }
+    }
+
+    /// Marks the batch as pending in the segment. Call before its first byte is written.
+    pub fn prepare<M: Mem>(&self, mem: &M) {
+        for &chunk in &self.touched {
+            if let Some(v) = self.views.get(chunk as usize) {
+                let word =
+                    DrainWord::new(v.base, v.pend, self.commit.wrapping_add(1), v.generation);
+                mem.store(self.geometry.drain(chunk), word.0, Relaxed);
+            }
+        }
+    }
+
+    /// Takes the batch back: nothing of it counts as written. The next collection finds it again.
+    pub fn abort<M: Mem>(&mut self, mem: &M) {
+        for &chunk in &self.touched {
+            if let Some(v) = self.views.get_mut(chunk as usize) {
+                (v.pend, v.pend_off, v.pend_bytes) = (v.base, v.off, 0);
+                let word = DrainWord::new(v.base, v.base, self.commit, v.generation);
+                mem.store(self.geometry.drain(chunk), word.0, Relaxed);
+            }
+        }
+        self.begin_batch();
+        self.next = self.order.len();
+    }
+
+    /// Commits the batch, whose bytes are in the file up to `cell.end`; an empty batch journals `cell`
+    /// alone. Chunks that are sealed and drained go back to FREE.
+    pub fn commit<M: Mem>(&mut self, mem: &M, cell: &Cell) -> Result<(), Deposed> {
+        if mem.load(word::EPOCH, Relaxed) != self.epoch {
+            return Err(Deposed);
+        }
+        self.commit = self.commit.wrapping_add(1);
+        journal::write(mem, self.commit, cell);
+        self.free_bigs(mem);
+        for i in 0..self.touched.len() {
+            if let Some(&chunk) = self.touched.get(i) {
+                self.fold(mem, chunk);
+            }
+        }
+        if self.batch.lost > 0 {
+            bump(mem, Counter::LostCorrupt, self.batch.lost);
+        }
+        if self.batch.records > 0 {
+            bump(mem, Counter::Records, self.batch.records);
+            bump(mem, Counter::Bytes, self.batch.bytes);
+            bump(mem, Counter::Batches, 1);
+        }
+        self.begin_batch();
+        Ok(())
+    }
+
+    /// After the commit: the pending records are the base now, and the chunk is recycled if done.
+    fn fold<M: Mem>(&mut self, mem: &M, chunk: u32) {
+        let Some(v) = self.views.get_mut(chunk as usize) else {
+            return;
+        };
+        let (records, bytes) = (v.pend - v.base, v.pend_bytes);
+        (v.base, v.off, v.pend_bytes) = (v.pend, v.pend_off, 0);
+        let folded = DrainWord::new(v.base, v.base, self.commit, v.generation);
+        let (base, generation) = (v.base, v.generation);
+        mem.store(self.geometry.drain(chunk), folded.0, Relaxed);
+        // ORDER seal/acquire: an owner that sealed has let go of the chunk.
+        let state = State(mem.load(self.geometry.state(chunk), Acquire));
+        if state.slot() < self.geometry.slots() {
+            let at = self.geometry.slot(state.slot());
+            add_mine(mem, at + slot::RECORDS, u64::from(records));
+            add_mine(mem, at + slot::RECORD_BYTES, bytes);
+        }
+        if state.phase() == Some(Phase::Sealed)
+            && state.generation() == generation
+            && base >= state.count()
+        {
+            self.recycle(mem, chunk, state);
+        }
+    }
+
+    /// Continuations of the records just committed go back to FREE, before the cursor that names
+    /// their list is folded: a successor that finds the batch unfolded does it again, harmlessly.
+    fn free_bigs<M: Mem>(&mut self, mem: &M) {
+        for i in core::mem::take(&mut self.batch_bigs) {
+            let Some(big) = self.bigs.get(i as usize).cloned() else {
+                continue;
+            };
+            self.free_parts(mem, &big);
+        }
+    }
+
+    pub(super) fn free_parts<M: Mem>(&mut self, mem: &M, big: &Big) {
+        for p in &big.parts {
+            self.free_big(
+                mem,
+                p.chunk(),
+                State::new(Phase::Big, 0, big.slot, p.generation()),
+            );
+        }
+    }
+
+    /// BIG -> FREE by CAS on the exact word, so that doing it twice does it once.
+    pub(super) fn free_big<M: Mem>(&mut self, mem: &M, chunk: u32, state: State) {
+        let next = state.recycled();
+        // ORDER recycle/release: our reads of the chunk are before the next owner's writes.
+        if mem
+            .cas(
+                self.geometry.state(chunk),
+                state.0,
+                next.0,
+                Release,
+                Relaxed,
+            )
+            .is_ok()
+        {
+            self.restart(mem, chunk, next.generation());
+        }
+    }
+
+    fn recycle_idle<M: Mem>(&mut self, mem: &M) {
+        for i in 0..self.idle.len() {
+            let Some(&chunk) = self.idle.get(i) else {
+                continue;
+            };
+            let state = State(mem.load(self.geometry.state(chunk), Relaxed));
+            let mine = self
+                .views
+                .get(chunk as usize)
+                .is_some_and(|v| v.generation == state.generation());
+            if mine && state.phase() == Some(Phase::Sealed) {
+                self.recycle(mem, chunk, state);
+            }
+        }
+        self.idle.clear();
+    }
+
+    /// SEALED and drained -> FREE with the next generation (I4).
+    pub(super) fn recycle<M: Mem>(&mut self, mem: &M, chunk: u32, state: State) {
+        let next = state.recycled();
+        // ORDER recycle/release: our reads of the chunk are before the next owner's writes.
+        mem.store(self.geometry.state(chunk), next.0, Release);
+        self.restart(mem, chunk, next.generation());
+    }
+
+    /// A chunk starts its next life with cursors at zero. Between the two stores the drain word names
+    /// the former generation, which counts as zero too.
+    fn restart<M: Mem>(&mut self, mem: &M, chunk: u32, generation: u64) {
+        let word = DrainWord::new(0, 0, self.commit, generation);
+        mem.store(self.geometry.drain(chunk), word.0, Relaxed);
+        if let Some(v) = self.views.get_mut(chunk as usize) {
+            *v = View {
+                generation,
+                ..View::default()
+            };
+        }
+        self.free += 1;
+        self.freed += 1;
+    }
+}
+
+/// Adds to a counter that only the flusher writes.
+pub fn bump<M: Mem>(mem: &M, c: Counter, n: u64) {
+    add_mine(mem, counter(c), n);
+}
+
+/// Adds to a word that only this process writes.
+pub fn add_mine<M: Mem>(mem: &M, at: usize, n: u64) {
+    let old = mem.load(at, Relaxed);
+    mem.store(at, old.wrapping_add(n), Relaxed);
+}
