@@ -1,2 +1,3 @@
 //! Many processes, one rotating log.
 pub mod ring;
+pub mod rotate;

@@ -1,0 +1,103 @@
+//! The shift by itself: the listing before, the moves, the listing after.
+use super::super::name::Packing;
+use super::*;
+
+fn chain(names: &[&str], backups: u32) -> Chain {
+    let archives = names.iter().filter_map(|name| Member::parse("l", name));
+    Chain::new(archives.chain([Member::LOG]), backups)
+}
+
+fn moves(names: &[&str], backups: u32) -> Vec<String> {
+    let mut chain = chain(names, backups);
+    let mut moves = Vec::new();
+    while let Some(next) = chain.next_move() {
+        moves.push(match next {
+            Move::Remove(member) => format!("rm {}", member.name("l")),
+            Move::Rename { from, to, replaces } => {
+                let arrow = if replaces { "=>" } else { "->" };
+                format!("{}{arrow}{}", from.name("l"), to.name("l"))
+            }
+        });
+        chain.apply(next);
+    }
+    moves
+}
+
+#[test]
+fn an_empty_directory_needs_one_rename() {
+    assert_eq!(moves(&[], 3), ["l->l.1"]);
+}
+
+#[test]
+fn the_shift_starts_at_the_first_gap() {
+    assert_eq!(
+        moves(&["l.1", "l.2"], 5),
+        ["l.2->l.3", "l.1->l.2", "l->l.1"]
+    );
+    assert_eq!(moves(&["l.1", "l.3", "l.4"], 4), ["l.1->l.2", "l->l.1"]);
+    assert_eq!(moves(&["l.2", "l.3"], 3), ["l->l.1"]);
+}
+
+#[test]
+fn the_oldest_of_a_full_chain_is_replaced() {
+    assert_eq!(moves(&["l.1", "l.2"], 2), ["l.1=>l.2", "l->l.1"]);
+    assert_eq!(moves(&["l.1"], 1), ["l=>l.1"]);
+}
+
+#[test]
+fn the_oldest_with_another_ending_is_removed_first() {
+    assert_eq!(
+        moves(&["l.1", "l.2.gz"], 2),
+        ["rm l.2.gz", "l.1->l.2", "l->l.1"]
+    );
+    assert_eq!(moves(&["l.1.gz"], 1), ["rm l.1.gz", "l->l.1"]);
+}
+
+#[test]
+fn compressed_archives_keep_their_ending() {
+    let shifted = ["l.2.gz->l.3.gz", "l.1.gz->l.2.gz", "l->l.1"];
+    assert_eq!(moves(&["l.1.gz", "l.2.gz"], 3), shifted);
+    assert_eq!(
+        moves(&["l.1.gz", "l.2.gz"], 2),
+        ["l.1.gz=>l.2.gz", "l->l.1"]
+    );
+}
+
+#[test]
+fn two_files_of_one_number_are_spread_over_the_gaps() {
+    let spread = ["l.1->l.2", "l.2->l.3", "l.1.gz->l.2.gz", "l->l.1"];
+    assert_eq!(moves(&["l.1", "l.1.gz"], 3), spread);
+}
+
+#[test]
+fn two_files_of_the_last_number_fall_off_one_by_one() {
+    let first = moves(&["l.1", "l.2", "l.2.gz"], 2);
+    assert_eq!(first, ["rm l.2", "rm l.2.gz", "l.1->l.2", "l->l.1"]);
+}
+
+#[test]
+fn archives_above_the_limit_are_left_alone() {
+    assert_eq!(moves(&["l.1", "l.2", "l.3"], 2), ["l.1=>l.2", "l->l.1"]);
+}
+
+#[test]
+fn a_chain_of_any_number_is_bounded_by_what_exists() {
+    assert_eq!(moves(&["l.4294967295"], u32::MAX), ["l->l.1"]);
+}
+
+#[test]
+fn a_thousand_archives_take_a_thousand_and_one_moves() {
+    let names: Vec<String> = (1..=1_000).map(|number| format!("l.{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    assert_eq!(moves(&names, 1_000).len(), 1_000);
+    assert_eq!(moves(&names, 2_000).len(), 1_001);
+}
+
+#[test]
+fn without_the_live_log_nothing_moves() {
+    let archive = Member {
+        number: 1,
+        packing: Packing::Gzip,
+    };
+    assert_eq!(Chain::new([archive].into_iter(), 3).next_move(), None);
+}

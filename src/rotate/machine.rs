@@ -1,0 +1,331 @@
+//! The machine: from a stage, a view of the directory and a policy to one action after the other.
+//!
+//! ```text
+//! let stage = policy.stage();                     // to rotate now; at a take-over: the journal's
+//! let mut machine = Machine::start(&policy, log, stage, &view);
+//! let outcome = loop {
+//!     match machine.next() {
+//!         Action::Done(outcome) => break outcome,
+//!         action => machine.report(run(&action)),  // run: one system call, or one commit
+//!     }
+//! };
+//! backoff.note(outcome, now_ms);
+//! ```
+//!
+//! Every take-over runs it once, in every stage, before anything is written. Before that, and only
+//! in stage NONE, the driver cuts the journalled file to its recorded end; it looks for that file at
+//! the log's name *and* at `log.1`, whatever stands at the log's name. In the other stages the size
+//! is not looked at: no record was written, and TRUNCATE may have shortened the file already.
+//! A driver that finds that it is no longer the flusher drops the machine: its successor goes on
+//! from the journal.
+use super::chain::{Chain, Move};
+use super::name::Member;
+use super::policy::Policy;
+
+/// What the journal says is under way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stage {
+    /// Nothing.
+    #[default]
+    None,
+    /// The journalled file is to become `log.1`, and a new one to take its place.
+    Rotate,
+    /// The journalled file is to be truncated.
+    Truncate,
+}
+
+/// A word in the journal that is no stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0} is not a stage of a rotation")]
+pub struct UnknownStage(pub u64);
+
+impl From<Stage> for u64 {
+    fn from(stage: Stage) -> Self {
+        match stage {
+            Stage::None => 0,
+            Stage::Rotate => 1,
+            Stage::Truncate => 2,
+        }
+    }
+}
+
+impl TryFrom<u64> for Stage {
+    type Error = UnknownStage;
+
+    fn try_from(code: u64) -> Result<Self, UnknownStage> {
+        match code {
+            0 => Ok(Self::None),
+            1 => Ok(Self::Rotate),
+            2 => Ok(Self::Truncate),
+            other => Err(UnknownStage(other)),
+        }
+    }
+}
+
+/// Where the file that the journal names is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// At the log's name.
+    Same,
+    /// It is `log.1`, and there is nothing at the log's name.
+    Archived,
+    /// Somewhere else or nowhere; another file is at the log's name.
+    Other,
+    /// Somewhere else or nowhere; there is nothing at the log's name.
+    Missing,
+}
+
+/// What the driver saw in the log's directory, just before the machine was started.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// The names of the directory's entries, in any order. Names that are not UTF-8 are left out:
+    /// they cannot be archives of a log whose name is.
+    pub names: Vec<String>,
+    /// Where the journalled file is.
+    pub at: At,
+}
+
+/// One thing for the driver to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Commit the stage as an empty batch, with the file and the end that the journal has already.
+    Journal(Stage),
+    /// Rename a file of the directory.
+    Rename {
+        /// Its name.
+        from: String,
+        /// Its new name.
+        to: String,
+        /// Whether the file at `to` is to be replaced (the oldest archive). If not, and there is
+        /// one, nothing may be done and [`Failure::Exists`] is reported (Linux: `RENAME_NOREPLACE`).
+        replaces: bool,
+    },
+    /// Remove a file of the directory: the oldest archive.
+    Remove {
+        /// Its name.
+        name: String,
+    },
+    /// Truncate the journalled file to nothing, through its open descriptor, never by name.
+    Truncate,
+    /// Create the log file; if there is one by now, open it. Never truncate it. Keep the old
+    /// descriptor until [`Action::Finish`] has been done.
+    Create,
+    /// Commit stage NONE with the file that is open as the log now (after [`Action::Create`] the
+    /// new one, after [`Action::Truncate`] the same) and its size as the end.
+    Finish,
+    /// Commit stage NONE with the old file and its size as the end: logging goes on there.
+    Abandon,
+    /// Nothing is left to do.
+    Done(Outcome),
+}
+
+/// Why an action failed, as far as it makes a difference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The file to be renamed or removed is not there.
+    NotFound,
+    /// There is a file at the name that had to be free.
+    Exists,
+    /// Anything else.
+    Other,
+}
+
+impl From<std::io::ErrorKind> for Failure {
+    fn from(kind: std::io::ErrorKind) -> Self {
+        match kind {
+            std::io::ErrorKind::NotFound => Self::NotFound,
+            std::io::ErrorKind::AlreadyExists => Self::Exists,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The old file was put away; the log is a new one.
+    Rotated,
+    /// The log was truncated.
+    Truncated,
+    /// The journalled file was not at the log's name any more; the log is the file that is.
+    Reopened,
+    /// There was nothing to do, or the policy does not want it any more: the same file goes on.
+    Unchanged,
+    /// It failed, and the same file goes on. Try again later.
+    Kept(Failure),
+    /// It failed, and there is no file that may be written to. Write nothing; try again later, from
+    /// the journal's stage.
+    Held(Failure),
+}
+
+impl Outcome {
+    /// Why it failed, if it did.
+    #[must_use]
+    pub fn failure(self) -> Option<Failure> {
+        match self {
+            Self::Kept(failure) | Self::Held(failure) => Some(failure),
+            Self::Rotated | Self::Truncated | Self::Reopened | Self::Unchanged => None,
+        }
+    }
+}
+
+/// What is being waited for.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Journal,
+    Shift(Move),
+    Truncate,
+    Create,
+    PutBack(Failure),
+    Finish(Outcome),
+    Abandon(Outcome),
+    Done(Outcome),
+}
+
+/// One run, from a stage and a view to an outcome.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    log: String,
+    stage: Stage,
+    /// Where the journalled file is by now.
+    at: At,
+    /// Number 0 is in it exactly if the journalled file is at the log's name.
+    chain: Chain,
+    keeps_backups: bool,
+    step: Step,
+}
+
+impl Machine {
+    /// Starts a run: the only way to rotate, and the only way to take over.
+    ///
+    /// `stage` is the journal's at a take-over or after [`Outcome::Held`], and [`Policy::stage`] to
+    /// rotate now. A take-over commits the stage once more, which changes nothing.
+    #[must_use]
+    pub fn start(policy: &Policy, log: &str, stage: Stage, view: &View) -> Self {
+        let archives = view
+            .names
+            .iter()
+            .filter_map(|name| Member::parse(log, name));
+        let live = (view.at == At::Same).then_some(Member::LOG);
+        let mut machine = Self {
+            log: log.to_owned(),
+            stage,
+            at: view.at,
+            chain: Chain::new(archives.chain(live), policy.backups),
+            keeps_backups: policy.backups > 0,
+            step: Step::Journal,
+        };
+        if stage == Stage::None {
+            machine.step = machine.first_step();
+        }
+        machine
+    }
+
+    /// What to do now. The same until it is reported.
+    #[must_use]
+    pub fn next(&self) -> Action {
+        match self.step {
+            Step::Journal => Action::Journal(self.stage),
+            Step::Shift(Move::Remove(member)) => Action::Remove {
+                name: member.name(&self.log),
+            },
+            Step::Shift(Move::Rename { from, to, replaces }) => self.rename(from, to, replaces),
+            Step::Truncate => Action::Truncate,
+            Step::Create => Action::Create,
+            Step::PutBack(_) => self.rename(Member::NEWEST, Member::LOG, false),
+            Step::Finish(_) => Action::Finish,
+            Step::Abandon(_) => Action::Abandon,
+            Step::Done(outcome) => Action::Done(outcome),
+        }
+    }
+
+    /// How it went. A report after [`Action::Done`] is ignored.
+    pub fn report(&mut self, result: Result<(), Failure>) {
+        self.step = match result {
+            Ok(()) => self.step_after_success(),
+            Err(failure) => self.step_after_failure(failure),
+        };
+    }
+
+    fn rename(&self, from: Member, to: Member, replaces: bool) -> Action {
+        Action::Rename {
+            from: from.name(&self.log),
+            to: to.name(&self.log),
+            replaces,
+        }
+    }
+
+    /// The first step behind the journal's.
+    fn first_step(&self) -> Step {
+        match (self.at, self.stage) {
+            (At::Same, Stage::None) => Step::Done(Outcome::Unchanged),
+            (At::Same, Stage::Rotate) if self.keeps_backups => self.shift_or_create(),
+            (At::Same, Stage::Truncate) if !self.keeps_backups => Step::Truncate,
+            (At::Same, Stage::Rotate | Stage::Truncate) => Step::Abandon(Outcome::Unchanged),
+            (At::Archived | At::Other | At::Missing, _) => Step::Create,
+        }
+    }
+
+    fn shift_or_create(&self) -> Step {
+        self.chain.next_move().map_or(Step::Create, Step::Shift)
+    }
+
+    fn step_after_success(&mut self) -> Step {
+        match self.step {
+            Step::Journal => self.first_step(),
+            Step::Shift(done) => self.moved(done),
+            Step::Truncate => Step::Finish(Outcome::Truncated),
+            Step::Create if self.stage == Stage::Rotate => Step::Finish(Outcome::Rotated),
+            Step::Create => Step::Finish(Outcome::Reopened),
+            Step::PutBack(failure) => Step::Abandon(Outcome::Kept(failure)),
+            Step::Finish(outcome) | Step::Abandon(outcome) | Step::Done(outcome) => {
+                Step::Done(outcome)
+            }
+        }
+    }
+
+    fn step_after_failure(&mut self, failure: Failure) -> Step {
+        match self.step {
+            Step::Shift(Move::Rename { from: gone, .. } | Move::Remove(gone))
+                if failure == Failure::NotFound =>
+            {
+                self.vanished(gone)
+            }
+            Step::Shift(_) | Step::Truncate => Step::Abandon(Outcome::Kept(failure)),
+            Step::Create if self.can_put_back() => Step::PutBack(failure),
+            Step::Journal | Step::Create | Step::Finish(_) | Step::Abandon(_) => {
+                Step::Done(Outcome::Held(failure))
+            }
+            Step::PutBack(first) => Step::Done(Outcome::Held(first)),
+            Step::Done(outcome) => Step::Done(outcome),
+        }
+    }
+
+    fn moved(&mut self, done: Move) -> Step {
+        self.chain.apply(done);
+        if matches!(
+            done,
+            Move::Rename {
+                from: Member::LOG,
+                ..
+            }
+        ) {
+            self.at = At::Archived;
+        }
+        self.shift_or_create()
+    }
+
+    /// Someone else removed it since the listing, so its number is free.
+    fn vanished(&mut self, gone: Member) -> Step {
+        self.chain.forget(gone);
+        if gone == Member::LOG {
+            self.at = At::Missing;
+        }
+        self.shift_or_create()
+    }
+
+    /// Only what a rotation of ours has put away; what someone else moved stays where they want it.
+    fn can_put_back(&self) -> bool {
+        self.at == At::Archived && self.stage == Stage::Rotate
+    }
+}

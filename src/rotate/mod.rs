@@ -1,0 +1,64 @@
+//! When the log is rotated, what its archives are called, and how a rotation survives anything.
+//!
+//! **Constraints.** Pure: no I/O, no clock, no path; only names inside the log's directory. Exactly
+//! one driver runs it, the one that holds the flusher's lock. It holds an open descriptor of the
+//! file the journal names, and every write to the log goes through that descriptor.
+//!
+//! **Algorithm.** [`Policy`] says at which record a file is full. [`Machine`] then orders one
+//! [`Action`] after the other, each of them one system call or one journal commit, and is told how
+//! each went. It remembers nothing between runs: what a crash leaves is the journal's [`Stage`] and
+//! a [`View`] of the directory, and these are all it ever starts from. So there is no second path
+//! for recovery; to rotate now is to recover from a crash that came right after the decision.
+//!
+//! ```text
+//! Journal(Rotate) -> Rename, Remove ... -> Rename log to log.1 -> Create -> Finish -> Done
+//!                          |fails                |fails             |fails
+//!                          +------ Abandon ------+                  Rename log.1 to log -> Abandon
+//! Journal(Truncate) -> Truncate -> Finish -> Done         (no backups are kept)
+//! ```
+//!
+//! **The chain.** `log.1` is the newest archive, and the live log counts as number 0. Every step of
+//! the shift is a function of the listing alone: find the smallest free number, move what stands
+//! below it there, until number 0 is free. A crash or a failure between two moves just leaves the
+//! gap somewhere else, and the next run goes on from it. Only if no number up to `backups` is free
+//! does the oldest archive fall off, at most one for each archive that is added.
+//!
+//! **If the new file cannot be created** the old one already is `log.1`. Two ways out were weighed:
+//! - to go on writing through the open descriptor: no, because a successor would look for the
+//!   half-written tail at the log's name, not cut it, and write those records twice; and because an
+//!   archive that still grows may be compressed or shipped meanwhile;
+//! - to rename `log.1` back, if the log's name is free: yes. It needs no new inode and no space, it
+//!   overwrites nothing, it leaves number 1 free so that the next attempt moves nothing else, and
+//!   killed half-way it is a state that recovery knows.
+//!
+//! If that fails too, the outcome is [`Outcome::Held`]: nothing is written, the ring buffers, its
+//! policy for a full ring applies, and the run is repeated. A held log can be late, never wrong.
+//!
+//! | found | done | lost |
+//! |---|---|---|
+//! | stage ROTATE, the journalled file is at the log's name | the shift goes on from the first gap | nothing |
+//! | stage ROTATE, the journalled file is `log.1` or gone | the new file is created | nothing |
+//! | stage ROTATE or TRUNCATE, another file is at the name | it is opened, never truncated | nothing |
+//! | stage TRUNCATE, the journalled file is at the name | it is truncated (again) | what `backups = 0` asks for |
+//! | a stage that the present policy does not want | given up, the file goes on as it is | nothing |
+//! | an archive to be moved has disappeared | its number is free | nothing of ours |
+//! | a name that must be free is taken | given up, retried from a new listing | nothing |
+//! | archives numbered above `backups` | left alone | nothing |
+//! | a rotation that fails after the oldest fell off | retried; the gap it left is used first | that one, early |
+//! | log file removed, replaced or moved by someone | a new file, or theirs at its end | nothing of ours |
+//!
+//! **Invariant:** nothing is ever renamed onto an existing name, and no archive removed, except the
+//! oldest of a full chain. **Invariant:** only the journalled file is ever truncated, only in stage
+//! TRUNCATE. **Invariant:** while the journal carries a stage, no record is written.
+//!
+//! Absent on purpose: times, dated names, retention by age and size, compression. They join as more
+//! reasons in [`Policy`], more names in [`name`], and runs of their own over closed files.
+mod chain;
+pub mod machine;
+pub mod name;
+pub mod policy;
+pub mod retry;
+
+pub use machine::{Action, At, Failure, Machine, Outcome, Stage, UnknownStage, View};
+pub use policy::{Policy, SizeRule};
+pub use retry::Backoff;

@@ -1,0 +1,85 @@
+//! What archives are called: `<log>.1` is the newest, `<log>.2` the one before, and so on.
+//!
+//! A number may carry `.gz`: such a file is a member of the chain like any other and is shifted
+//! with its ending, so a directory in which another handler has compressed archives stays whole. If
+//! a number has both a plain and a compressed file (compression was switched on or off at some
+//! time), both are archives; which is older cannot be known, and the plain one is taken to be.
+//! Everything else in the directory belongs to strangers and is neither read, moved nor counted.
+
+/// How the bytes of an archive are packed, which is the ending of its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Packing {
+    /// As they were logged; no ending.
+    Plain,
+    /// `.gz`.
+    Gzip,
+}
+
+impl Packing {
+    /// What stands behind the number.
+    #[must_use]
+    pub const fn ending(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Gzip => ".gz",
+        }
+    }
+}
+
+/// A place in the chain. Number 0 is the live log itself, which is never packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Member {
+    /// 0 for the live log, 1 for the newest archive.
+    pub number: u32,
+    /// How it is packed.
+    pub packing: Packing,
+}
+
+impl Member {
+    /// The live log.
+    pub const LOG: Self = Self::plain(0);
+    /// What the live log becomes.
+    pub const NEWEST: Self = Self::plain(1);
+
+    const fn plain(number: u32) -> Self {
+        Self {
+            number,
+            packing: Packing::Plain,
+        }
+    }
+
+    /// The same file under another number.
+    #[must_use]
+    pub const fn at(self, number: u32) -> Self {
+        Self { number, ..self }
+    }
+
+    /// Its file name, for a log whose file name is `log`.
+    #[must_use]
+    pub fn name(self, log: &str) -> String {
+        match self.number {
+            0 => log.to_owned(),
+            number => format!("{log}.{number}{}", self.packing.ending()),
+        }
+    }
+
+    /// The archive that has this file name, unless the file is a stranger's.
+    ///
+    /// Exactly the names that [`Member::name`] makes are recognized: no sign, no leading zero, no
+    /// number 0, none beyond `u32`. The live log is not an archive.
+    #[must_use]
+    pub fn parse(log: &str, name: &str) -> Option<Self> {
+        let rest = name.strip_prefix(log)?.strip_prefix('.')?;
+        let (digits, packing) = match rest.strip_suffix(Packing::Gzip.ending()) {
+            Some(digits) => (digits, Packing::Gzip),
+            None => (rest, Packing::Plain),
+        };
+        let ours = digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0');
+        let number = digits.parse().ok().filter(|_| ours)?;
+        Some(Self { number, packing })
+    }
+}
+
+#[cfg(test)]
+#[path = "name_tests.rs"]
+mod tests;

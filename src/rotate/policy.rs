@@ -1,0 +1,55 @@
+//! At which record a file is full.
+use super::machine::Stage;
+
+/// How a file's size is held against the limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SizeRule {
+    /// No file exceeds the limit, except one that holds a single record which is itself longer.
+    #[default]
+    Strict,
+    /// Rotate when the file has reached the limit before the record, whatever the record's length.
+    /// Files overshoot by less than one record (the rule of Python's concurrent-log-handler).
+    CheckBefore,
+}
+
+/// When to rotate and how many archives to keep. The default never rotates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// The limit of a file's size; 0 is no limit.
+    pub max_bytes: u64,
+    /// The highest number an archive may have. With 0 a full log is truncated instead.
+    pub backups: u32,
+    /// How the limit is applied.
+    pub rule: SizeRule,
+}
+
+impl Policy {
+    /// Whether a file of `file_bytes` must be rotated before a record of `record_bytes` goes in.
+    ///
+    /// An empty file is never rotated for its size, so a record longer than the limit finds a
+    /// place: a file of its own under [`SizeRule::Strict`].
+    #[must_use]
+    pub fn must_rotate_before(&self, file_bytes: u64, record_bytes: u64) -> bool {
+        if self.max_bytes == 0 || file_bytes == 0 {
+            return false;
+        }
+        match self.rule {
+            SizeRule::Strict => file_bytes.saturating_add(record_bytes) > self.max_bytes,
+            SizeRule::CheckBefore => file_bytes >= self.max_bytes,
+        }
+    }
+
+    /// The stage with which a machine is started in order to rotate now.
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        if self.backups == 0 {
+            Stage::Truncate
+        } else {
+            Stage::Rotate
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "policy_tests.rs"]
+mod tests;
