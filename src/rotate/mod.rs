@@ -62,3 +62,10 @@ pub mod retry;
 pub use machine::{Action, At, Failure, Machine, Outcome, Stage, UnknownStage, View};
 pub use policy::{Policy, SizeRule};
 pub use retry::Backoff;
+
+#[cfg(test)]
+mod histories;
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,414 @@
+//! A disk that remembers everything and a driver that can be killed, for the tests.
+//!
+//! Files hold record numbers instead of bytes, so loss, doubling and disorder can be seen. What is
+//! destroyed is remembered with its reason: `dropped` by the machine, `lost` by someone else.
+#![allow(clippy::panic)]
+use super::name::{Member, Packing};
+use super::{Action, At, Backoff, Failure, Machine, Outcome, Policy, Stage, View};
+use std::collections::{BTreeMap, BTreeSet};
+
+pub(super) const LOG: &str = "app.log";
+type FileId = usize;
+/// A record: its number and its length.
+type Record = (u64, u64);
+
+/// How a call fails: without an effect, or having had its effect all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    Instead(Failure),
+    After(Failure),
+}
+
+/// What befalls a run: the driver is killed before action `kill_at`, and action `fault.0` fails.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Fate {
+    pub(super) kill_at: Option<usize>,
+    pub(super) fault: Option<(usize, Fault)>,
+}
+
+impl Fate {
+    pub(super) fn killed_at(action: usize) -> Self {
+        Self {
+            kill_at: Some(action),
+            fault: None,
+        }
+    }
+
+    pub(super) fn fails_at(action: usize, fault: Fault) -> Self {
+        Self {
+            kill_at: None,
+            fault: Some((action, fault)),
+        }
+    }
+}
+
+/// The driver was killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Killed;
+
+#[derive(Clone, Copy, Debug)]
+struct Journal {
+    stage: Stage,
+    file: FileId,
+    end: usize,
+}
+
+/// Survives a kill: directory, files, journal.
+#[derive(Clone, Debug)]
+pub(super) struct Disk {
+    pub(super) dir: BTreeMap<String, FileId>,
+    pub(super) files: Vec<Vec<Record>>,
+    journal: Journal,
+    pub(super) written: u64,
+    pub(super) dropped: BTreeSet<u64>,
+    pub(super) lost: BTreeSet<u64>,
+    /// Someone else, or a fault, made the directory differ from what the machine can know.
+    pub(super) disturbed: bool,
+}
+
+/// Does not survive a kill: the open descriptor, the back-off.
+#[derive(Clone, Debug)]
+pub(super) struct Driver {
+    policy: Policy,
+    open: Option<FileId>,
+    /// The last run left no file to write to.
+    held: bool,
+    pub(super) backoff: Backoff,
+    pub(super) now_ms: u64,
+}
+
+impl Disk {
+    /// A log beside files that were there before. The archives among them hold two records each,
+    /// numbered by age.
+    pub(super) fn with(before: &[&str]) -> Self {
+        let journal = Journal {
+            stage: Stage::None,
+            file: 0,
+            end: 0,
+        };
+        let (dir, files) = (BTreeMap::from([(LOG.to_owned(), 0)]), vec![vec![]]);
+        let (dropped, lost) = (BTreeSet::new(), BTreeSet::new());
+        let mut disk = Self {
+            dir,
+            files,
+            journal,
+            written: 0,
+            dropped,
+            lost,
+            disturbed: false,
+        };
+        let mut archives = archives_in(before.iter().copied());
+        archives.retain(|(_, name)| *name != LOG);
+        for (_, name) in archives {
+            let records = vec![disk.new_record(1), disk.new_record(1)];
+            disk.add(&name, records);
+        }
+        for name in before
+            .iter()
+            .filter(|name| Member::parse(LOG, name).is_none())
+        {
+            disk.add(name, vec![]);
+        }
+        disk
+    }
+
+    fn new_record(&mut self, len: u64) -> Record {
+        self.written += 1;
+        (self.written - 1, len)
+    }
+
+    pub(super) fn add(&mut self, name: &str, records: Vec<Record>) -> FileId {
+        self.files.push(records);
+        let id = self.files.len() - 1;
+        assert!(
+            self.dir.insert(name.to_owned(), id).is_none(),
+            "{name} was there"
+        );
+        id
+    }
+
+    /// Someone else removes a file.
+    pub(super) fn lose(&mut self, name: &str) {
+        if let Some(id) = self.dir.remove(name) {
+            self.lost
+                .extend(self.files[id].iter().map(|record| record.0));
+            self.disturbed = true;
+        }
+    }
+
+    fn view(&self) -> View {
+        let journalled = Some(self.journal.file);
+        let at = match self.dir.get(LOG) {
+            id if id.copied() == journalled => At::Same,
+            Some(_) => At::Other,
+            None if self.dir.get("app.log.1").copied() == journalled => At::Archived,
+            None => At::Missing,
+        };
+        View {
+            names: self.dir.keys().cloned().collect(),
+            at,
+        }
+    }
+
+    /// The machine destroys a file's records: the oldest there are up to number `backups`.
+    fn drop_file(&mut self, id: FileId, backups: u32) {
+        let numbers: Vec<u64> = self.files[id].iter().map(|record| record.0).collect();
+        let kept = self
+            .records(backups)
+            .into_iter()
+            .find(|number| !numbers.contains(number));
+        let last = numbers.iter().max();
+        assert!(
+            kept.is_none() || last < kept.as_ref(),
+            "{last:?} dropped before {kept:?}"
+        );
+        self.dropped.extend(numbers);
+    }
+
+    fn rename(
+        &mut self,
+        from: &str,
+        to: &str,
+        replaces: bool,
+        backups: u32,
+    ) -> Result<(), Failure> {
+        let id = *self.dir.get(from).ok_or(Failure::NotFound)?;
+        if let Some(there) = self.dir.get(to).copied() {
+            assert!(
+                replaces || self.disturbed,
+                "{from} was to be renamed onto {to}"
+            );
+            if !replaces {
+                return Err(Failure::Exists);
+            }
+            self.assert_oldest(to, backups);
+            self.drop_file(there, backups);
+        }
+        self.dir.remove(from);
+        self.dir.insert(to.to_owned(), id);
+        Ok(())
+    }
+
+    fn remove(&mut self, name: &str, backups: u32) -> Result<(), Failure> {
+        let id = *self.dir.get(name).ok_or(Failure::NotFound)?;
+        self.assert_oldest(name, backups);
+        self.drop_file(id, backups);
+        self.dir.remove(name);
+        Ok(())
+    }
+
+    /// Only the last number of a chain without a gap may lose its file.
+    fn assert_oldest(&self, name: &str, backups: u32) {
+        let number = Member::parse(LOG, name).map(|member| member.number);
+        assert_eq!(number, Some(backups), "{name} is not the oldest");
+        let numbers: BTreeSet<u32> = self.archives().iter().map(|(n, _)| n.number).collect();
+        let full = (1..=backups).all(|number| numbers.contains(&number));
+        assert!(
+            full || self.disturbed,
+            "{name} fell off a chain with a gap: {:?}",
+            self.dir
+        );
+    }
+
+    /// Oldest first.
+    pub(super) fn archives(&self) -> Vec<(Member, String)> {
+        archives_in(self.dir.keys().map(String::as_str))
+    }
+
+    /// The numbers of all records of the archives up to `backups` and the log, oldest first.
+    pub(super) fn records(&self, backups: u32) -> Vec<u64> {
+        let archives = self.archives();
+        let chain = archives
+            .iter()
+            .filter(|(member, _)| member.number <= backups);
+        let names = chain.map(|(_, name)| name.as_str()).chain([LOG]);
+        let files = names.filter_map(|name| self.dir.get(name));
+        files
+            .flat_map(|id| self.files[*id].iter().map(|record| record.0))
+            .collect()
+    }
+}
+
+/// Archives of the log among the names, the oldest first; of one number the plain one first.
+fn archives_in<'a>(names: impl Iterator<Item = &'a str>) -> Vec<(Member, String)> {
+    let parse = |name: &'a str| Some((Member::parse(LOG, name)?, name.to_owned()));
+    let mut archives: Vec<_> = names.filter_map(parse).collect();
+    archives.sort_by_key(|(member, _)| {
+        (
+            std::cmp::Reverse(member.number),
+            member.packing == Packing::Gzip,
+        )
+    });
+    archives
+}
+
+impl Driver {
+    /// Takes over and recovers, as every new flusher does.
+    pub(super) fn take_over(disk: &mut Disk, policy: Policy, fate: Fate) -> Result<Self, Killed> {
+        let backoff = Backoff::default();
+        let mut driver = Self {
+            policy,
+            open: None,
+            held: false,
+            backoff,
+            now_ms: 0,
+        };
+        let names = [LOG, "app.log.1"].map(|name| disk.dir.get(name).copied());
+        if names.contains(&Some(disk.journal.file)) {
+            driver.open = Some(disk.journal.file);
+        }
+        if let (Some(id), Stage::None) = (driver.open, disk.journal.stage) {
+            disk.files[id].truncate(disk.journal.end);
+        }
+        driver.run(disk, disk.journal.stage, fate)?;
+        Ok(driver)
+    }
+
+    /// Rotates now, whatever the size.
+    pub(super) fn rotate(&mut self, disk: &mut Disk, fate: Fate) -> Result<Outcome, Killed> {
+        self.run(disk, self.policy.stage(), fate)
+    }
+
+    /// Runs the machine to its end.
+    fn run(&mut self, disk: &mut Disk, stage: Stage, fate: Fate) -> Result<Outcome, Killed> {
+        disk.disturbed = false;
+        let mut machine = Machine::start(&self.policy, LOG, stage, &disk.view());
+        let mut fresh = None;
+        for count in 0..10_000 {
+            let action = machine.next();
+            if let Action::Done(outcome) = action {
+                self.end(disk, outcome);
+                return Ok(outcome);
+            }
+            if fate.kill_at == Some(count) {
+                return Err(Killed);
+            }
+            let fault = fate.fault.filter(|fault| fault.0 == count);
+            let result = self.act_or_fail(disk, &action, &mut fresh, fault.map(|fault| fault.1));
+            machine.report(result);
+        }
+        panic!("the machine does not come to an end: {machine:?}");
+    }
+
+    /// A file is not found only if it is not there, so for that failure someone removes it.
+    fn act_or_fail(
+        &mut self,
+        disk: &mut Disk,
+        action: &Action,
+        fresh: &mut Option<FileId>,
+        fault: Option<Fault>,
+    ) -> Result<(), Failure> {
+        disk.disturbed |= fault.is_some();
+        match (fault, action) {
+            (None, _) => self.act(disk, action, fresh),
+            (Some(Fault::After(failure)), _) => self.act(disk, action, fresh).and(Err(failure)),
+            (
+                Some(Fault::Instead(Failure::NotFound)),
+                Action::Rename { from: name, .. } | Action::Remove { name },
+            ) => {
+                disk.lose(name);
+                self.act(disk, action, fresh)
+            }
+            (Some(Fault::Instead(failure)), _) => Err(failure),
+        }
+    }
+
+    fn end(&mut self, disk: &Disk, outcome: Outcome) {
+        self.backoff.note(outcome, self.now_ms);
+        self.held = matches!(outcome, Outcome::Held(_));
+        if !self.held {
+            assert_eq!(disk.journal.stage, Stage::None, "{outcome:?}");
+            assert_eq!(self.open, Some(disk.journal.file), "{outcome:?}");
+        }
+    }
+
+    /// One action, as a driver does it. `fresh` is the new file while the old one is still open.
+    fn act(
+        &mut self,
+        disk: &mut Disk,
+        action: &Action,
+        fresh: &mut Option<FileId>,
+    ) -> Result<(), Failure> {
+        let backups = self.policy.backups;
+        if let Action::Rename { .. } | Action::Remove { .. } = action {
+            assert_eq!(disk.journal.stage, Stage::Rotate, "{action:?}");
+        }
+        match action {
+            Action::Journal(stage) => disk.journal.stage = *stage,
+            Action::Rename { from, to, replaces } => disk.rename(from, to, *replaces, backups)?,
+            Action::Remove { name } => disk.remove(name, backups)?,
+            Action::Truncate => {
+                assert_eq!((backups, disk.journal.stage), (0, Stage::Truncate));
+                let id = self.open.ok_or(Failure::Other)?;
+                assert_eq!(
+                    id, disk.journal.file,
+                    "only the journalled file may be truncated"
+                );
+                disk.drop_file(id, backups);
+                disk.files[id].clear();
+            }
+            Action::Create => {
+                let there = disk.dir.get(LOG).copied();
+                *fresh = Some(there.unwrap_or_else(|| disk.add(LOG, vec![])));
+            }
+            Action::Finish => {
+                self.open = fresh.take().or(self.open);
+                self.commit_end(disk)?;
+            }
+            Action::Abandon => self.commit_end(disk)?,
+            Action::Done(_) => unreachable!("nothing to do"),
+        }
+        Ok(())
+    }
+
+    fn commit_end(&self, disk: &mut Disk) -> Result<(), Failure> {
+        let file = self.open.ok_or(Failure::Other)?;
+        disk.journal = Journal {
+            stage: Stage::None,
+            file,
+            end: disk.files[file].len(),
+        };
+        Ok(())
+    }
+
+    /// Logs one record: rotates if it must and may, writes, commits. A driver that is killed
+    /// between the last two leaves a tail, which its successor cuts; the record is then not logged.
+    pub(super) fn log(&mut self, disk: &mut Disk, len: u64, kill: bool) -> Result<bool, Killed> {
+        self.follow(disk)?;
+        let size = self
+            .open
+            .map_or(0, |id| disk.files[id].iter().map(|record| record.1).sum());
+        let must = self.policy.must_rotate_before(size, len);
+        if must && self.backoff.is_due(self.now_ms) {
+            self.rotate(disk, Fate::default())?;
+        }
+        let Some(id) = self.open.filter(|_| !self.held) else {
+            return Ok(false);
+        };
+        assert_eq!(
+            disk.journal.stage,
+            Stage::None,
+            "a record in the midst of a rotation"
+        );
+        disk.files[id].push((disk.written, len));
+        if kill {
+            return Err(Killed);
+        }
+        disk.journal.end += 1;
+        disk.written += 1;
+        if !disk.dir.values().any(|there| *there == id) {
+            disk.lost.insert(disk.written - 1);
+        }
+        Ok(true)
+    }
+
+    /// Before each write: goes on with what was held, and follows a log that was moved.
+    fn follow(&mut self, disk: &mut Disk) -> Result<(), Killed> {
+        let stage = disk.journal.stage;
+        let wants = self.held || stage != Stage::None || disk.view().at != At::Same;
+        if wants && self.backoff.is_due(self.now_ms) {
+            self.run(disk, stage, Fate::default())?;
+        }
+        Ok(())
+    }
+}
