@@ -1,3 +1,44 @@
-//! Many processes, one rotating log.
+//! Many processes, one rotating log: each process writes its records, lock-free, into a ring in shared
+//! memory, and one elected flusher drains the ring into a rotating file.
+//!
+//! ```no_run
+//! use crlog::{MIB, Options};
+//! use std::time::Duration;
+//!
+//! let log = Options::new("app.log").max_bytes(10 * MIB).backups(5).open()?;
+//! let mut writer = log.writer()?; // one per thread
+//! writer.append(b"hello from one of many processes")?;
+//! log.flush(Duration::from_secs(1))?; // only if you must know that it is in the file
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod attached;
+mod election;
+mod error;
+mod flush;
+mod log;
+mod options;
+#[doc(hidden)]
 pub mod ring;
+#[doc(hidden)]
 pub mod rotate;
+#[doc(hidden)]
+pub mod segment;
+mod sidecar;
+mod stats;
+#[doc(hidden)]
+pub mod sys;
+mod writer;
+
+pub use error::{AppendError, FlushError, OpenError};
+pub use flush::Event;
+pub use log::Log;
+pub use options::{
+    CHUNK_BYTES, DEFAULT_RING_BYTES, Difference, Fsync, KIB, MIB, Options, PROCESSES_MAX, RING_BYTES_MAX,
+    RING_BYTES_MIN, TERMINATOR_MAX, WhenFull,
+};
+pub use rotate::SizeRule;
+pub use sidecar::{Control, RunError, Sidecar};
+pub use stats::{Counters, FlusherInfo, ProducerInfo, Stats};
+pub use sys::SegmentKind;
+pub use writer::{Severity, Writer};

@@ -13,9 +13,7 @@
 //! instructions: what it had committed is there, what it was writing is not. The cost of a record is
 //! one CAS and one store on a line that nobody else writes, plus one add on the shared order word.
 
-use super::layout::{
-    BigEntry, COUNT_MAX, FLAG_BIG, Geometry, Meta, Phase, RECORD_HEADER, State, word,
-};
+use super::layout::{BigEntry, COUNT_MAX, FLAG_BIG, Geometry, Meta, Phase, RECORD_HEADER, State, word};
 use super::mem::Mem;
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
@@ -83,10 +81,7 @@ impl Payload for Parts<'_> {
 fn copy_parts<M: Mem>(parts: &[&[u8]], mem: &M, mut at: usize, from: usize, to: usize) {
     let mut start = 0;
     for part in parts {
-        let (a, b) = (
-            from.clamp(start, start + part.len()),
-            to.clamp(start, start + part.len()),
-        );
+        let (a, b) = (from.clamp(start, start + part.len()), to.clamp(start, start + part.len()));
         if a < b
             && let Some(bytes) = part.get(a - start..b - start)
         {
@@ -130,12 +125,7 @@ impl Producer {
 
     /// Writes one record; its key is returned once it is committed.
     #[inline]
-    pub fn append<M: Mem>(
-        &mut self,
-        mem: &M,
-        level: u8,
-        record: &impl Payload,
-    ) -> Result<u64, Refused> {
+    pub fn append<M: Mem>(&mut self, mem: &M, level: u8, record: &impl Payload) -> Result<u64, Refused> {
         let len = record.len();
         loop {
             if len + RECORD_HEADER > self.room {
@@ -181,18 +171,8 @@ impl Producer {
         let key = self.take_keys(mem, n as u64);
         let mut bytes = 0;
         for (i, r) in records.iter().take(n).enumerate() {
-            r.copy(
-                mem,
-                self.geometry.chunk(self.chunk) + self.used + bytes,
-                0,
-                r.len(),
-            );
-            self.header(
-                mem,
-                i as u32,
-                key + i as u64,
-                Meta::new(r.len() as u32, level, 0),
-            );
+            r.copy(mem, self.geometry.chunk(self.chunk) + self.used + bytes, 0, r.len());
+            self.header(mem, i as u32, key + i as u64, Meta::new(r.len() as u32, level, 0));
             bytes += r.len();
         }
         self.commit(mem, n as u32, bytes);
@@ -217,15 +197,7 @@ impl Producer {
     fn begin<M: Mem>(&mut self, mem: &M) -> bool {
         let busy = self.state.with(Phase::Busy);
         // ORDER begin/relaxed: success means that the lease still stands, and the lease was acquired.
-        let ok = mem
-            .cas(
-                self.geometry.state(self.chunk),
-                self.state.0,
-                busy.0,
-                Relaxed,
-                Relaxed,
-            )
-            .is_ok();
+        let ok = mem.cas(self.geometry.state(self.chunk), self.state.0, busy.0, Relaxed, Relaxed).is_ok();
         if !ok {
             self.forget();
         }
@@ -273,13 +245,7 @@ impl Producer {
             let sealed = self.state.with(Phase::Sealed);
             // ORDER seal/relaxed: the last commit released all that the owner did here, and this swap
             // continues its release sequence. Failure: the lease was revoked, sealed all the same.
-            let _ = mem.cas(
-                self.geometry.state(self.chunk),
-                self.state.0,
-                sealed.0,
-                Relaxed,
-                Relaxed,
-            );
+            let _ = mem.cas(self.geometry.state(self.chunk), self.state.0, sealed.0, Relaxed, Relaxed);
         }
         self.forget();
     }
@@ -330,12 +296,7 @@ impl Producer {
     /// A record larger than a chunk: lease continuation chunks, fill them, then commit one ordinary
     /// record that names them. Dead before that commit, the continuations are reclaimed unread.
     #[cold]
-    fn append_big<M: Mem>(
-        &mut self,
-        mem: &M,
-        level: u8,
-        record: &impl Payload,
-    ) -> Result<u64, Refused> {
+    fn append_big<M: Mem>(&mut self, mem: &M, level: u8, record: &impl Payload) -> Result<u64, Refused> {
         if record.len() > self.geometry.record_max() {
             return Err(Refused::TooLong);
         }
@@ -408,10 +369,7 @@ impl Producer {
         let at = self.geometry.chunk(self.chunk) + self.used + pad;
         mem.put_word(at, len as u64);
         for (i, (chunk, state)) in parts.iter().enumerate() {
-            mem.put_word(
-                at + 8 * (i + 1),
-                BigEntry::new(*chunk, state.generation()).0,
-            );
+            mem.put_word(at + 8 * (i + 1), BigEntry::new(*chunk, state.generation()).0);
         }
         let key = self.take_keys(mem, 1);
         self.header(mem, 0, key, Meta::new((pad + list) as u32, level, FLAG_BIG));

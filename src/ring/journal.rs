@@ -32,9 +32,7 @@ impl Cell {
 }
 
 fn check(w: &[u64; CELL_WORDS]) -> u64 {
-    let crc = w[..CELL_WORDS - 1]
-        .iter()
-        .fold(0, |crc, x| crc32c::crc32c_append(crc, &x.to_le_bytes()));
+    let crc = w[..CELL_WORDS - 1].iter().fold(0, |crc, x| crc32c::crc32c_append(crc, &x.to_le_bytes()));
     u64::from(crc) | 1 << 32
 }
 
@@ -60,13 +58,7 @@ pub fn read<M: Mem>(mem: &M) -> (u64, Found) {
     let found = if commit == 0 && w == [0; CELL_WORDS] {
         Found::Nothing
     } else if w[5] == commit && w[CELL_WORDS - 1] == check(&w) {
-        Found::Cell(Cell {
-            file: w[0],
-            end: w[1],
-            dev: w[2],
-            ino: w[3],
-            op: w[4],
-        })
+        Found::Cell(Cell { file: w[0], end: w[1], dev: w[2], ino: w[3], op: w[4] })
     } else {
         Found::Damaged
     };

@@ -181,11 +181,7 @@ impl Geometry {
         if chunk_bytes < 32 || chunk_bytes > 1 << 20 || chunk_bytes % 8 != 0 {
             return None;
         }
-        Some(Geometry {
-            slots,
-            chunks,
-            chunk_bytes,
-        })
+        Some(Geometry { slots, chunks, chunk_bytes })
     }
 
     pub const fn slots(&self) -> u32 {
@@ -215,11 +211,7 @@ impl Geometry {
     /// Longest record at all, in bytes, terminator included.
     pub const fn record_max(&self) -> usize {
         let big = self.big_chunks_max() * self.chunk_bytes as usize;
-        if big > self.inline_max() {
-            big
-        } else {
-            self.inline_max()
-        }
+        if big > self.inline_max() { big } else { self.inline_max() }
     }
 
     /// Offset of a slot.
@@ -471,17 +463,11 @@ pub const fn counter(c: Counter) -> usize {
 }
 
 const _: () = {
-    assert!(
-        word::JOURNAL + 2 * CELL_WORDS * 8 <= 0x1380,
-        "the journal stays in its 128 bytes"
-    );
+    assert!(word::JOURNAL + 2 * CELL_WORDS * 8 <= 0x1380, "the journal stays in its 128 bytes");
     assert!(word::COUNTERS + COUNTERS * 8 <= word::SIDECAR);
     assert!(Counter::FileSurprises as usize + 1 == COUNTERS);
     assert!(slot::NAME + slot::NAME_BYTES == slot::BYTES);
     assert!(header::CONFIG + header::CONFIG_BYTES == header::PATH_LEN);
     assert!(State::new(Phase::Free, 0, 0, 0).0 == 0);
-    assert!(
-        cfg!(target_endian = "little"),
-        "crlog's segment is little-endian; port the word access first"
-    );
+    assert!(cfg!(target_endian = "little"), "crlog's segment is little-endian; port the word access first");
 };

@@ -20,9 +20,7 @@ impl PlainMem {
     /// A zeroed segment: all chunks and slots are free.
     pub fn new(geometry: Geometry) -> PlainMem {
         let words = geometry.segment_bytes() / 8;
-        PlainMem {
-            words: (0..words).map(|_| AtomicU64::new(0)).collect(),
-        }
+        PlainMem { words: (0..words).map(|_| AtomicU64::new(0)).collect() }
     }
 
     /// A segment that holds these bytes, whatever they are; the rest is zero.
@@ -87,11 +85,7 @@ pub struct Mortal<'a, M> {
 impl<'a, M> Mortal<'a, M> {
     /// A role that lives for `life` steps.
     pub fn new(inner: &'a M, life: u64) -> Mortal<'a, M> {
-        Mortal {
-            inner,
-            life: StdCell::new(life),
-            dead: StdCell::new(false),
-        }
+        Mortal { inner, life: StdCell::new(life), dead: StdCell::new(false) }
     }
 
     /// A step; kills the role when its time has come. Silent: no panic message, no hook.
@@ -180,21 +174,12 @@ impl Flusher {
         let cell = match t.found {
             Found::Cell(cell) => cell,
             Found::Nothing => Cell::default(),
-            Found::Damaged => Cell {
-                end: file.len() as u64,
-                ..Cell::default()
-            },
+            Found::Damaged => Cell { end: file.len() as u64, ..Cell::default() },
         };
         mem.file_step();
         let end = usize::try_from(cell.end).unwrap_or(usize::MAX);
         file.truncate(end);
-        Flusher {
-            drainer: t.drainer,
-            cell: Cell {
-                end: file.len() as u64,
-                ..cell
-            },
-        }
+        Flusher { drainer: t.drainer, cell: Cell { end: file.len() as u64, ..cell } }
     }
 
     /// One sweep: everything collected is written, in batches of at most `batch` records.
@@ -227,9 +212,7 @@ impl Flusher {
             let mut bytes = Vec::new();
             match *piece {
                 Piece::Ring { at, len } => mem.get(at, len, &mut bytes),
-                Piece::Staged { at, len } => {
-                    bytes.extend_from_slice(&self.drainer.staging()[at..at + len])
-                }
+                Piece::Staged { at, len } => bytes.extend_from_slice(&self.drainer.staging()[at..at + len]),
             }
             let half = bytes.len() / 2;
             file.extend_from_slice(&bytes[..half]);
@@ -241,9 +224,7 @@ impl Flusher {
 
 /// Chunks that are not FREE.
 pub fn chunks_in_use<M: Mem>(mem: &M, geometry: Geometry) -> u32 {
-    (0..geometry.chunks())
-        .filter(|&c| mem.load(geometry.state(c), Relaxed) & 7 != 0)
-        .count() as u32
+    (0..geometry.chunks()).filter(|&c| mem.load(geometry.state(c), Relaxed) & 7 != 0).count() as u32
 }
 
 /// Keys given out so far.

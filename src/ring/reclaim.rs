@@ -6,9 +6,7 @@
 //! so (I3).
 
 use super::journal::{self, Found};
-use super::layout::{
-    Counter, DrainWord, Geometry, Meta, Phase, SlotPhase, SlotWord, State, slot, word,
-};
+use super::layout::{Counter, DrainWord, Geometry, Meta, Phase, SlotPhase, SlotWord, State, slot, word};
 use super::mem::Mem;
 use super::sweep::{Drainer, bump};
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
@@ -42,24 +40,13 @@ impl Drainer {
         let state = State(mem.load(self.geometry.state(chunk), Acquire));
         let drain = DrainWord(mem.load(self.geometry.drain(chunk), Relaxed));
         let generation = state.generation();
-        let holds_records = matches!(
-            state.phase(),
-            Some(Phase::Open | Phase::Busy | Phase::Sealed)
-        );
-        let done = if holds_records {
-            drain.effective(generation, self.committed())
-        } else {
-            0
-        };
+        let holds_records = matches!(state.phase(), Some(Phase::Open | Phase::Busy | Phase::Sealed));
+        let done = if holds_records { drain.effective(generation, self.committed()) } else { 0 };
         if done > state.count() {
             bump(mem, Counter::CorruptChunks, 1);
         }
         let done = done.min(state.count());
-        let fresh_from = if drain.base() < done {
-            drain.base()
-        } else {
-            done
-        };
+        let fresh_from = if drain.base() < done { drain.base() } else { done };
         let sum = self.walk(mem, chunk, state.slot(), done, fresh_from);
         let word = DrainWord::new(done, done, self.committed(), generation);
         mem.store(self.geometry.drain(chunk), word.0, Relaxed);
@@ -73,14 +60,7 @@ impl Drainer {
 
     /// Payload bytes of the first `done` records; `None` if they do not fit the chunk. Continuations
     /// of those from `fresh_from` on are freed, in case the dead flusher had not come to it.
-    fn walk<M: Mem>(
-        &mut self,
-        mem: &M,
-        chunk: u32,
-        slot: u32,
-        done: u32,
-        fresh_from: u32,
-    ) -> Option<u32> {
+    fn walk<M: Mem>(&mut self, mem: &M, chunk: u32, slot: u32, done: u32, fresh_from: u32) -> Option<u32> {
         let mut off = 0u32;
         for i in 0..done {
             let at = self.geometry.record(chunk, i);
@@ -113,10 +93,7 @@ impl Drainer {
                 continue;
             }
             // ORDER revoke/relaxed: the sweep that read the records acquired the owner's last commit.
-            if mem
-                .cas(at, state.0, state.with(Phase::Sealed).0, Relaxed, Relaxed)
-                .is_ok()
-            {
+            if mem.cas(at, state.0, state.with(Phase::Sealed).0, Relaxed, Relaxed).is_ok() {
                 revoked += 1;
             }
         }
@@ -147,11 +124,7 @@ impl Drainer {
         self.free_unnamed_bigs(mem, slot);
         bump(mem, Counter::Reaped, 1);
         // ORDER slot/release: the cleaning up is before the next owner's registration.
-        mem.store(
-            at,
-            SlotWord::new(SlotPhase::Free, found.generation() + 1).0,
-            Release,
-        );
+        mem.store(at, SlotWord::new(SlotPhase::Free, found.generation() + 1).0, Release);
         true
     }
 
@@ -164,8 +137,7 @@ impl Drainer {
                 continue;
             }
             let sealed = state.with(Phase::Sealed);
-            if mem.cas(at, state.0, sealed.0, Relaxed, Relaxed).is_ok()
-                && state.phase() == Some(Phase::Busy)
+            if mem.cas(at, state.0, sealed.0, Relaxed, Relaxed).is_ok() && state.phase() == Some(Phase::Busy)
             {
                 bump(mem, Counter::LostUnfinished, 1);
             }
@@ -193,21 +165,14 @@ impl Drainer {
         let mut named = Vec::new();
         for chunk in 0..self.geometry.chunks() {
             let state = State(mem.load(self.geometry.state(chunk), Acquire));
-            let holds = matches!(
-                state.phase(),
-                Some(Phase::Open | Phase::Busy | Phase::Sealed)
-            );
+            let holds = matches!(state.phase(), Some(Phase::Open | Phase::Busy | Phase::Sealed));
             let Some(v) = self.views.get(chunk as usize) else {
                 continue;
             };
             if !holds || state.slot() != slot {
                 continue;
             }
-            let (base, mut off) = if v.generation == state.generation() {
-                (v.base, v.off)
-            } else {
-                (0, 0)
-            };
+            let (base, mut off) = if v.generation == state.generation() { (v.base, v.off) } else { (0, 0) };
             for i in base..state.count() {
                 let meta = Meta(mem.get_word(self.geometry.record(chunk, i) + 8));
                 if u64::from(off) + u64::from(meta.len()) > self.geometry.chunk_bytes() as u64 {
@@ -267,8 +232,7 @@ pub fn register<M: Mem>(mem: &M, geometry: Geometry, slot: u32, id: &Identity) -
     }
     let alive = SlotWord::new(SlotPhase::Alive, found.generation());
     // ORDER alive/release: the evidence is before the claim that somebody lives here.
-    mem.cas(at + slot::WORD, found.0, alive.0, Release, Relaxed)
-        .is_ok()
+    mem.cas(at + slot::WORD, found.0, alive.0, Release, Relaxed).is_ok()
 }
 
 /// Gives the slot back; the caller still holds its lock, and has sealed its chunks.
@@ -290,9 +254,8 @@ pub fn occupant<M: Mem>(mem: &M, geometry: Geometry, slot: u32) -> Option<Identi
     if !matches!(found.phase(), Some(SlotPhase::Alive | SlotPhase::Reaping)) {
         return None;
     }
-    let words: Vec<u64> = (0..slot::NAME_BYTES / 8)
-        .map(|i| mem.load(at + slot::NAME + 8 * i, Relaxed))
-        .collect();
+    let words: Vec<u64> =
+        (0..slot::NAME_BYTES / 8).map(|i| mem.load(at + slot::NAME + 8 * i, Relaxed)).collect();
     Some(Identity {
         pid: mem.load(at + slot::PID, Relaxed),
         start: mem.load(at + slot::START, Relaxed),
@@ -313,10 +276,6 @@ fn name_words(name: &str) -> [u64; slot::NAME_BYTES / 8] {
 }
 
 fn name_from(words: &[u64]) -> String {
-    let bytes: Vec<u8> = words
-        .iter()
-        .flat_map(|w| w.to_le_bytes())
-        .take_while(|&b| b != 0)
-        .collect();
+    let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).take_while(|&b| b != 0).collect();
     String::from_utf8_lossy(&bytes).into_owned()
 }

@@ -22,9 +22,7 @@
 //! | count that goes backwards | nothing is written twice: the private cursor holds | - |
 
 use super::journal::{self, Cell};
-use super::layout::{
-    BigEntry, Counter, DrainWord, Geometry, Meta, Phase, State, counter, slot, word,
-};
+use super::layout::{BigEntry, Counter, DrainWord, Geometry, Meta, Phase, State, counter, slot, word};
 use super::mem::Mem;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
@@ -217,10 +215,7 @@ impl Drainer {
     fn view(&mut self, chunk: u32, generation: u64) -> View {
         match self.views.get(chunk as usize) {
             Some(v) if v.generation == generation => *v,
-            _ => View {
-                generation,
-                ..View::default()
-            },
+            _ => View { generation, ..View::default() },
         }
     }
 
@@ -239,21 +234,11 @@ impl Drainer {
             let kind = self.judge(mem, chunk, state, i, off, meta, &mut v);
             let len = if kind == Kind::Lost { 0 } else { meta.len() };
             v.last_key = v.last_key.max(key);
-            self.recs.push(Rec {
-                key: v.last_key,
-                chunk,
-                off,
-                len,
-                kind,
-            });
+            self.recs.push(Rec { key: v.last_key, chunk, off, len, kind });
             off += len;
         }
         (v.pend, v.pend_off, v.pend_bytes) = (v.base, v.off, 0);
-        v.still = if v.seen == count {
-            v.still.saturating_add(1)
-        } else {
-            0
-        };
+        v.still = if v.seen == count { v.still.saturating_add(1) } else { 0 };
         v.seen = count;
         if state.phase() == Some(Phase::Sealed) && v.base >= count {
             self.idle.push(chunk);
@@ -277,9 +262,7 @@ impl Drainer {
         v: &mut View,
     ) -> Kind {
         let room = self.geometry.chunk_bytes()
-            - (i as usize + 1)
-                .saturating_mul(16)
-                .min(self.geometry.chunk_bytes());
+            - (i as usize + 1).saturating_mul(16).min(self.geometry.chunk_bytes());
         if !v.corrupt && off as usize + meta.len() as usize <= room {
             if !meta.is_big() {
                 return Kind::Plain;
@@ -297,14 +280,7 @@ impl Drainer {
     }
 
     /// Reads a continuation list; `None` if it does not name chunks of this very record.
-    fn read_big<M: Mem>(
-        &self,
-        mem: &M,
-        chunk: u32,
-        off: u32,
-        meta: Meta,
-        slot: u32,
-    ) -> Option<Big> {
+    fn read_big<M: Mem>(&self, mem: &M, chunk: u32, off: u32, meta: Meta, slot: u32) -> Option<Big> {
         let big = self.read_big_list(mem, chunk, off, meta, slot)?;
         let whole = big.parts.iter().all(|p| {
             let found = mem.load(self.geometry.state(p.chunk()), Relaxed);
@@ -333,9 +309,7 @@ impl Drainer {
         if len > self.geometry.record_max() || len.div_ceil(self.geometry.chunk_bytes()) != n {
             return None;
         }
-        let parts: Vec<BigEntry> = (1..=n)
-            .map(|i| BigEntry(mem.get_word(at + 8 * i)))
-            .collect();
+        let parts: Vec<BigEntry> = (1..=n).map(|i| BigEntry(mem.get_word(at + 8 * i))).collect();
         let in_range = parts.iter().all(|p| p.chunk() < self.geometry.chunks());
         in_range.then_some(Big { len, slot, parts })
     }
@@ -357,10 +331,9 @@ impl Drainer {
     fn sort(&mut self) {
         self.next = 0;
         self.order.clear();
-        let (Some(min), Some(max)) = (
-            self.recs.iter().map(|r| r.key).min(),
-            self.recs.iter().map(|r| r.key).max(),
-        ) else {
+        let (Some(min), Some(max)) =
+            (self.recs.iter().map(|r| r.key).min(), self.recs.iter().map(|r| r.key).max())
+        else {
             return;
         };
         let n = self.recs.len();
@@ -370,8 +343,7 @@ impl Drainer {
         self.order.clear();
         self.order.extend(0..n as u32);
         let recs = &self.recs;
-        self.order
-            .sort_by_key(|&i| recs.get(i as usize).map_or(0, |r| r.key));
+        self.order.sort_by_key(|&i| recs.get(i as usize).map_or(0, |r| r.key));
     }
 
     fn place(&mut self, min: u64, range: usize) -> bool {
@@ -399,12 +371,7 @@ impl Drainer {
     ) -> Option<Batch> {
         self.begin_batch();
         let mut run = (0, 0, 0);
-        while let Some(rec) = self
-            .order
-            .get(self.next)
-            .and_then(|&i| self.recs.get(i as usize))
-            .copied()
-        {
+        while let Some(rec) = self.order.get(self.next).and_then(|&i| self.recs.get(i as usize)).copied() {
             let len = self.file_bytes(&rec);
             let full = self.batch.bytes + len > BATCH_BYTES;
             if full && self.batch.records + self.batch.lost > 0 {
@@ -490,10 +457,7 @@ impl Drainer {
         if let Some(big) = self.bigs.get(i as usize) {
             for (n, p) in big.parts.iter().enumerate() {
                 let len = size.min(big.len - n * size);
-                self.pieces.push(Piece::Ring {
-                    at: self.geometry.chunk(p.chunk()),
-                    len,
-                });
+                self.pieces.push(Piece::Ring { at: self.geometry.chunk(p.chunk()), len });
             }
         }
     }
@@ -502,8 +466,7 @@ impl Drainer {
     pub fn prepare<M: Mem>(&self, mem: &M) {
         for &chunk in &self.touched {
             if let Some(v) = self.views.get(chunk as usize) {
-                let word =
-                    DrainWord::new(v.base, v.pend, self.commit.wrapping_add(1), v.generation);
+                let word = DrainWord::new(v.base, v.pend, self.commit.wrapping_add(1), v.generation);
                 mem.store(self.geometry.drain(chunk), word.0, Relaxed);
             }
         }
@@ -565,10 +528,7 @@ impl Drainer {
             add_mine(mem, at + slot::RECORDS, u64::from(records));
             add_mine(mem, at + slot::RECORD_BYTES, bytes);
         }
-        if state.phase() == Some(Phase::Sealed)
-            && state.generation() == generation
-            && base >= state.count()
-        {
+        if state.phase() == Some(Phase::Sealed) && state.generation() == generation && base >= state.count() {
             self.recycle(mem, chunk, state);
         }
     }
@@ -586,11 +546,7 @@ impl Drainer {
 
     pub(super) fn free_parts<M: Mem>(&mut self, mem: &M, big: &Big) {
         for p in &big.parts {
-            self.free_big(
-                mem,
-                p.chunk(),
-                State::new(Phase::Big, 0, big.slot, p.generation()),
-            );
+            self.free_big(mem, p.chunk(), State::new(Phase::Big, 0, big.slot, p.generation()));
         }
     }
 
@@ -598,16 +554,7 @@ impl Drainer {
     pub(super) fn free_big<M: Mem>(&mut self, mem: &M, chunk: u32, state: State) {
         let next = state.recycled();
         // ORDER recycle/release: our reads of the chunk are before the next owner's writes.
-        if mem
-            .cas(
-                self.geometry.state(chunk),
-                state.0,
-                next.0,
-                Release,
-                Relaxed,
-            )
-            .is_ok()
-        {
+        if mem.cas(self.geometry.state(chunk), state.0, next.0, Release, Relaxed).is_ok() {
             self.restart(mem, chunk, next.generation());
         }
     }
@@ -618,10 +565,7 @@ impl Drainer {
                 continue;
             };
             let state = State(mem.load(self.geometry.state(chunk), Relaxed));
-            let mine = self
-                .views
-                .get(chunk as usize)
-                .is_some_and(|v| v.generation == state.generation());
+            let mine = self.views.get(chunk as usize).is_some_and(|v| v.generation == state.generation());
             if mine && state.phase() == Some(Phase::Sealed) {
                 self.recycle(mem, chunk, state);
             }
@@ -643,10 +587,7 @@ impl Drainer {
         let word = DrainWord::new(0, 0, self.commit, generation);
         mem.store(self.geometry.drain(chunk), word.0, Relaxed);
         if let Some(v) = self.views.get_mut(chunk as usize) {
-            *v = View {
-                generation,
-                ..View::default()
-            };
+            *v = View { generation, ..View::default() };
         }
         self.free += 1;
         self.freed += 1;

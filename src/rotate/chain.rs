@@ -6,11 +6,7 @@ use std::collections::BTreeSet;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Move {
     /// `from` becomes `to`. Only if `replaces` may there be a file at `to`: the oldest.
-    Rename {
-        from: Member,
-        to: Member,
-        replaces: bool,
-    },
+    Rename { from: Member, to: Member, replaces: bool },
     /// The oldest is removed, because what comes after it has another ending.
     Remove(Member),
 }
@@ -28,11 +24,7 @@ impl Chain {
     pub(super) fn new(members: impl Iterator<Item = Member>, backups: u32) -> Self {
         let members = members.filter(|member| member.number <= backups).collect();
         let gap = 0;
-        let mut chain = Self {
-            members,
-            backups,
-            gap,
-        };
+        let mut chain = Self { members, backups, gap };
         chain.advance_gap();
         chain
     }
@@ -45,11 +37,7 @@ impl Chain {
         let to = from.at(target);
         Some(match self.first_at(target) {
             Some(oldest) if self.has_two(target) || oldest != to => Move::Remove(oldest),
-            oldest => Move::Rename {
-                from,
-                to,
-                replaces: oldest.is_some(),
-            },
+            oldest => Move::Rename { from, to, replaces: oldest.is_some() },
         })
     }
 
@@ -89,10 +77,7 @@ impl Chain {
 
     fn all_at(&self, number: u32) -> impl Iterator<Item = Member> + '_ {
         let from = Member::LOG.at(number);
-        self.members
-            .range(from..)
-            .copied()
-            .take_while(move |member| member.number == number)
+        self.members.range(from..).copied().take_while(move |member| member.number == number)
     }
 }
 

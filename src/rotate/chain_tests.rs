@@ -30,10 +30,7 @@ fn an_empty_directory_needs_one_rename() {
 
 #[test]
 fn the_shift_starts_at_the_first_gap() {
-    assert_eq!(
-        moves(&["l.1", "l.2"], 5),
-        ["l.2->l.3", "l.1->l.2", "l->l.1"]
-    );
+    assert_eq!(moves(&["l.1", "l.2"], 5), ["l.2->l.3", "l.1->l.2", "l->l.1"]);
     assert_eq!(moves(&["l.1", "l.3", "l.4"], 4), ["l.1->l.2", "l->l.1"]);
     assert_eq!(moves(&["l.2", "l.3"], 3), ["l->l.1"]);
 }
@@ -46,10 +43,7 @@ fn the_oldest_of_a_full_chain_is_replaced() {
 
 #[test]
 fn the_oldest_with_another_ending_is_removed_first() {
-    assert_eq!(
-        moves(&["l.1", "l.2.gz"], 2),
-        ["rm l.2.gz", "l.1->l.2", "l->l.1"]
-    );
+    assert_eq!(moves(&["l.1", "l.2.gz"], 2), ["rm l.2.gz", "l.1->l.2", "l->l.1"]);
     assert_eq!(moves(&["l.1.gz"], 1), ["rm l.1.gz", "l->l.1"]);
 }
 
@@ -57,10 +51,7 @@ fn the_oldest_with_another_ending_is_removed_first() {
 fn compressed_archives_keep_their_ending() {
     let shifted = ["l.2.gz->l.3.gz", "l.1.gz->l.2.gz", "l->l.1"];
     assert_eq!(moves(&["l.1.gz", "l.2.gz"], 3), shifted);
-    assert_eq!(
-        moves(&["l.1.gz", "l.2.gz"], 2),
-        ["l.1.gz=>l.2.gz", "l->l.1"]
-    );
+    assert_eq!(moves(&["l.1.gz", "l.2.gz"], 2), ["l.1.gz=>l.2.gz", "l->l.1"]);
 }
 
 #[test]
@@ -95,9 +86,6 @@ fn a_thousand_archives_take_a_thousand_and_one_moves() {
 
 #[test]
 fn without_the_live_log_nothing_moves() {
-    let archive = Member {
-        number: 1,
-        packing: Packing::Gzip,
-    };
+    let archive = Member { number: 1, packing: Packing::Gzip };
     assert_eq!(Chain::new([archive].into_iter(), 3).next_move(), None);
 }

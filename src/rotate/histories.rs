@@ -33,10 +33,7 @@ enum Event {
 
 fn any_fault() -> impl Strategy<Value = Option<(usize, Fault)>> {
     let failure = prop::sample::select(&FAILURES[..]);
-    let fault = prop_oneof![
-        failure.clone().prop_map(Fault::Instead),
-        failure.prop_map(Fault::After)
-    ];
+    let fault = prop_oneof![failure.clone().prop_map(Fault::Instead), failure.prop_map(Fault::After)];
     prop::option::of((0..8usize, fault))
 }
 
@@ -66,15 +63,9 @@ fn happen(disk: &mut Disk, driver: Driver, policy: &mut Policy, event: &Event) -
         Event::Rotate { kill_at, fault } => {
             let due = driver.backoff.is_due(driver.now_ms);
             let fate = Fate { kill_at, fault };
-            if due && driver.rotate(disk, fate) == Err(Killed) {
-                None
-            } else {
-                Some(driver)
-            }
+            if due && driver.rotate(disk, fate) == Err(Killed) { None } else { Some(driver) }
         }
-        Event::TakeOver { kill_at, fault } => {
-            Driver::take_over(disk, *policy, Fate { kill_at, fault }).ok()
-        }
+        Event::TakeOver { kill_at, fault } => Driver::take_over(disk, *policy, Fate { kill_at, fault }).ok(),
         Event::Lose(name) => {
             disk.lose(&name);
             Some(driver)

@@ -202,10 +202,7 @@ impl Machine {
     /// rotate now. A take-over commits the stage once more, which changes nothing.
     #[must_use]
     pub fn start(policy: &Policy, log: &str, stage: Stage, view: &View) -> Self {
-        let archives = view
-            .names
-            .iter()
-            .filter_map(|name| Member::parse(log, name));
+        let archives = view.names.iter().filter_map(|name| Member::parse(log, name));
         let live = (view.at == At::Same).then_some(Member::LOG);
         let mut machine = Self {
             log: log.to_owned(),
@@ -226,9 +223,7 @@ impl Machine {
     pub fn next(&self) -> Action {
         match self.step {
             Step::Journal => Action::Journal(self.stage),
-            Step::Shift(Move::Remove(member)) => Action::Remove {
-                name: member.name(&self.log),
-            },
+            Step::Shift(Move::Remove(member)) => Action::Remove { name: member.name(&self.log) },
             Step::Shift(Move::Rename { from, to, replaces }) => self.rename(from, to, replaces),
             Step::Truncate => Action::Truncate,
             Step::Create => Action::Create,
@@ -248,11 +243,7 @@ impl Machine {
     }
 
     fn rename(&self, from: Member, to: Member, replaces: bool) -> Action {
-        Action::Rename {
-            from: from.name(&self.log),
-            to: to.name(&self.log),
-            replaces,
-        }
+        Action::Rename { from: from.name(&self.log), to: to.name(&self.log), replaces }
     }
 
     /// The first step behind the journal's.
@@ -278,9 +269,7 @@ impl Machine {
             Step::Create if self.stage == Stage::Rotate => Step::Finish(Outcome::Rotated),
             Step::Create => Step::Finish(Outcome::Reopened),
             Step::PutBack(failure) => Step::Abandon(Outcome::Kept(failure)),
-            Step::Finish(outcome) | Step::Abandon(outcome) | Step::Done(outcome) => {
-                Step::Done(outcome)
-            }
+            Step::Finish(outcome) | Step::Abandon(outcome) | Step::Done(outcome) => Step::Done(outcome),
         }
     }
 
@@ -303,13 +292,7 @@ impl Machine {
 
     fn moved(&mut self, done: Move) -> Step {
         self.chain.apply(done);
-        if matches!(
-            done,
-            Move::Rename {
-                from: Member::LOG,
-                ..
-            }
-        ) {
+        if matches!(done, Move::Rename { from: Member::LOG, .. }) {
             self.at = At::Archived;
         }
         self.shift_or_create()

@@ -59,7 +59,8 @@ pub mod name;
 pub mod policy;
 pub mod retry;
 
-pub use machine::{Action, At, Failure, Machine, Outcome, Stage, UnknownStage, View};
+pub use machine::{Action, At, Failure, Machine, Outcome, Stage, View};
+pub use name::Member;
 pub use policy::{Policy, SizeRule};
 pub use retry::Backoff;
 

@@ -28,17 +28,11 @@ pub(super) struct Fate {
 
 impl Fate {
     pub(super) fn killed_at(action: usize) -> Self {
-        Self {
-            kill_at: Some(action),
-            fault: None,
-        }
+        Self { kill_at: Some(action), fault: None }
     }
 
     pub(super) fn fails_at(action: usize, fault: Fault) -> Self {
-        Self {
-            kill_at: None,
-            fault: Some((action, fault)),
-        }
+        Self { kill_at: None, fault: Some((action, fault)) }
     }
 }
 
@@ -81,32 +75,17 @@ impl Disk {
     /// A log beside files that were there before. The archives among them hold two records each,
     /// numbered by age.
     pub(super) fn with(before: &[&str]) -> Self {
-        let journal = Journal {
-            stage: Stage::None,
-            file: 0,
-            end: 0,
-        };
+        let journal = Journal { stage: Stage::None, file: 0, end: 0 };
         let (dir, files) = (BTreeMap::from([(LOG.to_owned(), 0)]), vec![vec![]]);
         let (dropped, lost) = (BTreeSet::new(), BTreeSet::new());
-        let mut disk = Self {
-            dir,
-            files,
-            journal,
-            written: 0,
-            dropped,
-            lost,
-            disturbed: false,
-        };
+        let mut disk = Self { dir, files, journal, written: 0, dropped, lost, disturbed: false };
         let mut archives = archives_in(before.iter().copied());
         archives.retain(|(_, name)| *name != LOG);
         for (_, name) in archives {
             let records = vec![disk.new_record(1), disk.new_record(1)];
             disk.add(&name, records);
         }
-        for name in before
-            .iter()
-            .filter(|name| Member::parse(LOG, name).is_none())
-        {
+        for name in before.iter().filter(|name| Member::parse(LOG, name).is_none()) {
             disk.add(name, vec![]);
         }
         disk
@@ -120,18 +99,14 @@ impl Disk {
     pub(super) fn add(&mut self, name: &str, records: Vec<Record>) -> FileId {
         self.files.push(records);
         let id = self.files.len() - 1;
-        assert!(
-            self.dir.insert(name.to_owned(), id).is_none(),
-            "{name} was there"
-        );
+        assert!(self.dir.insert(name.to_owned(), id).is_none(), "{name} was there");
         id
     }
 
     /// Someone else removes a file.
     pub(super) fn lose(&mut self, name: &str) {
         if let Some(id) = self.dir.remove(name) {
-            self.lost
-                .extend(self.files[id].iter().map(|record| record.0));
+            self.lost.extend(self.files[id].iter().map(|record| record.0));
             self.disturbed = true;
         }
     }
@@ -144,40 +119,22 @@ impl Disk {
             None if self.dir.get("app.log.1").copied() == journalled => At::Archived,
             None => At::Missing,
         };
-        View {
-            names: self.dir.keys().cloned().collect(),
-            at,
-        }
+        View { names: self.dir.keys().cloned().collect(), at }
     }
 
     /// The machine destroys a file's records: the oldest there are up to number `backups`.
     fn drop_file(&mut self, id: FileId, backups: u32) {
         let numbers: Vec<u64> = self.files[id].iter().map(|record| record.0).collect();
-        let kept = self
-            .records(backups)
-            .into_iter()
-            .find(|number| !numbers.contains(number));
+        let kept = self.records(backups).into_iter().find(|number| !numbers.contains(number));
         let last = numbers.iter().max();
-        assert!(
-            kept.is_none() || last < kept.as_ref(),
-            "{last:?} dropped before {kept:?}"
-        );
+        assert!(kept.is_none() || last < kept.as_ref(), "{last:?} dropped before {kept:?}");
         self.dropped.extend(numbers);
     }
 
-    fn rename(
-        &mut self,
-        from: &str,
-        to: &str,
-        replaces: bool,
-        backups: u32,
-    ) -> Result<(), Failure> {
+    fn rename(&mut self, from: &str, to: &str, replaces: bool, backups: u32) -> Result<(), Failure> {
         let id = *self.dir.get(from).ok_or(Failure::NotFound)?;
         if let Some(there) = self.dir.get(to).copied() {
-            assert!(
-                replaces || self.disturbed,
-                "{from} was to be renamed onto {to}"
-            );
+            assert!(replaces || self.disturbed, "{from} was to be renamed onto {to}");
             if !replaces {
                 return Err(Failure::Exists);
             }
@@ -203,11 +160,7 @@ impl Disk {
         assert_eq!(number, Some(backups), "{name} is not the oldest");
         let numbers: BTreeSet<u32> = self.archives().iter().map(|(n, _)| n.number).collect();
         let full = (1..=backups).all(|number| numbers.contains(&number));
-        assert!(
-            full || self.disturbed,
-            "{name} fell off a chain with a gap: {:?}",
-            self.dir
-        );
+        assert!(full || self.disturbed, "{name} fell off a chain with a gap: {:?}", self.dir);
     }
 
     /// Oldest first.
@@ -218,14 +171,10 @@ impl Disk {
     /// The numbers of all records of the archives up to `backups` and the log, oldest first.
     pub(super) fn records(&self, backups: u32) -> Vec<u64> {
         let archives = self.archives();
-        let chain = archives
-            .iter()
-            .filter(|(member, _)| member.number <= backups);
+        let chain = archives.iter().filter(|(member, _)| member.number <= backups);
         let names = chain.map(|(_, name)| name.as_str()).chain([LOG]);
         let files = names.filter_map(|name| self.dir.get(name));
-        files
-            .flat_map(|id| self.files[*id].iter().map(|record| record.0))
-            .collect()
+        files.flat_map(|id| self.files[*id].iter().map(|record| record.0)).collect()
     }
 }
 
@@ -233,12 +182,7 @@ impl Disk {
 fn archives_in<'a>(names: impl Iterator<Item = &'a str>) -> Vec<(Member, String)> {
     let parse = |name: &'a str| Some((Member::parse(LOG, name)?, name.to_owned()));
     let mut archives: Vec<_> = names.filter_map(parse).collect();
-    archives.sort_by_key(|(member, _)| {
-        (
-            std::cmp::Reverse(member.number),
-            member.packing == Packing::Gzip,
-        )
-    });
+    archives.sort_by_key(|(member, _)| (std::cmp::Reverse(member.number), member.packing == Packing::Gzip));
     archives
 }
 
@@ -246,13 +190,7 @@ impl Driver {
     /// Takes over and recovers, as every new flusher does.
     pub(super) fn take_over(disk: &mut Disk, policy: Policy, fate: Fate) -> Result<Self, Killed> {
         let backoff = Backoff::default();
-        let mut driver = Self {
-            policy,
-            open: None,
-            held: false,
-            backoff,
-            now_ms: 0,
-        };
+        let mut driver = Self { policy, open: None, held: false, backoff, now_ms: 0 };
         let names = [LOG, "app.log.1"].map(|name| disk.dir.get(name).copied());
         if names.contains(&Some(disk.journal.file)) {
             driver.open = Some(disk.journal.file);
@@ -323,12 +261,7 @@ impl Driver {
     }
 
     /// One action, as a driver does it. `fresh` is the new file while the old one is still open.
-    fn act(
-        &mut self,
-        disk: &mut Disk,
-        action: &Action,
-        fresh: &mut Option<FileId>,
-    ) -> Result<(), Failure> {
+    fn act(&mut self, disk: &mut Disk, action: &Action, fresh: &mut Option<FileId>) -> Result<(), Failure> {
         let backups = self.policy.backups;
         if let Action::Rename { .. } | Action::Remove { .. } = action {
             assert_eq!(disk.journal.stage, Stage::Rotate, "{action:?}");
@@ -340,10 +273,7 @@ impl Driver {
             Action::Truncate => {
                 assert_eq!((backups, disk.journal.stage), (0, Stage::Truncate));
                 let id = self.open.ok_or(Failure::Other)?;
-                assert_eq!(
-                    id, disk.journal.file,
-                    "only the journalled file may be truncated"
-                );
+                assert_eq!(id, disk.journal.file, "only the journalled file may be truncated");
                 disk.drop_file(id, backups);
                 disk.files[id].clear();
             }
@@ -363,11 +293,7 @@ impl Driver {
 
     fn commit_end(&self, disk: &mut Disk) -> Result<(), Failure> {
         let file = self.open.ok_or(Failure::Other)?;
-        disk.journal = Journal {
-            stage: Stage::None,
-            file,
-            end: disk.files[file].len(),
-        };
+        disk.journal = Journal { stage: Stage::None, file, end: disk.files[file].len() };
         Ok(())
     }
 
@@ -375,9 +301,7 @@ impl Driver {
     /// between the last two leaves a tail, which its successor cuts; the record is then not logged.
     pub(super) fn log(&mut self, disk: &mut Disk, len: u64, kill: bool) -> Result<bool, Killed> {
         self.follow(disk)?;
-        let size = self
-            .open
-            .map_or(0, |id| disk.files[id].iter().map(|record| record.1).sum());
+        let size = self.open.map_or(0, |id| disk.files[id].iter().map(|record| record.1).sum());
         let must = self.policy.must_rotate_before(size, len);
         if must && self.backoff.is_due(self.now_ms) {
             self.rotate(disk, Fate::default())?;
@@ -385,11 +309,7 @@ impl Driver {
         let Some(id) = self.open.filter(|_| !self.held) else {
             return Ok(false);
         };
-        assert_eq!(
-            disk.journal.stage,
-            Stage::None,
-            "a record in the midst of a rotation"
-        );
+        assert_eq!(disk.journal.stage, Stage::None, "a record in the midst of a rotation");
         disk.files[id].push((disk.written, len));
         if kill {
             return Err(Killed);

@@ -42,10 +42,7 @@ impl Member {
     pub const NEWEST: Self = Self::plain(1);
 
     const fn plain(number: u32) -> Self {
-        Self {
-            number,
-            packing: Packing::Plain,
-        }
+        Self { number, packing: Packing::Plain }
     }
 
     /// The same file under another number.

@@ -12,21 +12,12 @@ fn numbers_and_compressed_numbers_are_archives() {
     assert_eq!(parse("app.log.1"), Some((1, Packing::Plain)));
     assert_eq!(parse("app.log.10"), Some((10, Packing::Plain)));
     assert_eq!(parse("app.log.2.gz"), Some((2, Packing::Gzip)));
-    assert_eq!(
-        parse("app.log.4294967295"),
-        Some((u32::MAX, Packing::Plain))
-    );
+    assert_eq!(parse("app.log.4294967295"), Some((u32::MAX, Packing::Plain)));
 }
 
 #[test]
 fn signs_and_leading_zeros_are_strangers() {
-    for name in [
-        "app.log.+1",
-        "app.log.-1",
-        "app.log.01",
-        "app.log.0",
-        "app.log.00.gz",
-    ] {
+    for name in ["app.log.+1", "app.log.-1", "app.log.01", "app.log.0", "app.log.00.gz"] {
         assert_eq!(parse(name), None, "{name}");
     }
 }

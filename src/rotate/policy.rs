@@ -42,11 +42,7 @@ impl Policy {
     /// The stage with which a machine is started in order to rotate now.
     #[must_use]
     pub fn stage(&self) -> Stage {
-        if self.backups == 0 {
-            Stage::Truncate
-        } else {
-            Stage::Rotate
-        }
+        if self.backups == 0 { Stage::Truncate } else { Stage::Rotate }
     }
 }
 

@@ -40,9 +40,7 @@ impl Backoff {
             *self = Self::default();
             return;
         }
-        let delay_ms = FIRST_DELAY_MS
-            .saturating_mul(1 << self.failures.min(16))
-            .min(DELAY_MS_MAX);
+        let delay_ms = FIRST_DELAY_MS.saturating_mul(1 << self.failures.min(16)).min(DELAY_MS_MAX);
         self.failures = self.failures.saturating_add(1);
         self.due_ms = now_ms.saturating_add(delay_ms);
     }

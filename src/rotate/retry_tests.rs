@@ -17,10 +17,7 @@ fn delays_double_up_to_half_a_minute() {
         backoff.note(FAILED, 1_000);
         delays.push(backoff.due_ms() - 1_000);
     }
-    assert_eq!(
-        delays[..9],
-        [100, 200, 400, 800, 1_600, 3_200, 6_400, 12_800, 25_600]
-    );
+    assert_eq!(delays[..9], [100, 200, 400, 800, 1_600, 3_200, 6_400, 12_800, 25_600]);
     assert!(delays[9..].iter().all(|delay| *delay == 30_000));
     assert_eq!(backoff.failures(), 40);
 }

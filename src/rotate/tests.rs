@@ -38,22 +38,11 @@ pub(super) const DIRECTORIES: [&[&str]; 9] = [
     &["app.log.1.gz", "app.log.2.gz", "app.log.3.gz"],
     &["app.log.1", "app.log.2.gz", "app.log.3.gz"],
     &["app.log.1", "app.log.1.gz", "app.log.2"],
-    &[
-        "app.log.1",
-        "app.log.2",
-        "app.log.3",
-        "app.log.3.gz",
-        "app.log.4",
-        "app.log.9.gz",
-    ],
+    &["app.log.1", "app.log.2", "app.log.3", "app.log.3.gz", "app.log.4", "app.log.9.gz"],
 ];
 
 fn keeping(backups: u32) -> Policy {
-    Policy {
-        max_bytes: 10,
-        backups,
-        rule: SizeRule::Strict,
-    }
+    Policy { max_bytes: 10, backups, rule: SizeRule::Strict }
 }
 
 /// A driver that has logged two records of five bytes: the next one must rotate.
@@ -76,21 +65,14 @@ fn untouchable(disk: &Disk, backups: u32) -> BTreeMap<String, usize> {
         Some(member) => member.number <= backups,
         None => name == LOG,
     };
-    disk.dir
-        .clone()
-        .into_iter()
-        .filter(|(name, _)| !ours(name))
-        .collect()
+    disk.dir.clone().into_iter().filter(|(name, _)| !ours(name)).collect()
 }
 
 /// Nothing doubled, nothing out of order, nothing missing but what retention or someone dropped.
 /// (The model asserts that retention only ever drops the oldest.)
 pub(super) fn assert_whole(disk: &Disk) {
     let records = disk.records(u32::MAX);
-    assert!(
-        records.is_sorted_by(|a, b| a < b),
-        "doubled or out of order: {records:?}"
-    );
+    assert!(records.is_sorted_by(|a, b| a < b), "doubled or out of order: {records:?}");
     for record in 0..disk.written {
         let gone = disk.dropped.contains(&record) || disk.lost.contains(&record);
         let present = records.binary_search(&record).is_ok();
@@ -129,19 +111,11 @@ fn for_each_start(mut test: impl FnMut(&[&str], Policy)) {
 
 #[test]
 fn a_rotation_orders_one_call_after_the_other() {
-    let names = ["app.log", "app.log.1", "app.log.2"]
-        .map(String::from)
-        .to_vec();
-    let view = View {
-        names,
-        at: At::Same,
-    };
+    let names = ["app.log", "app.log.1", "app.log.2"].map(String::from).to_vec();
+    let view = View { names, at: At::Same };
     let mut machine = Machine::start(&keeping(2), LOG, Stage::Rotate, &view);
-    let rename = |from: &str, to: &str, replaces| Action::Rename {
-        from: from.into(),
-        to: to.into(),
-        replaces,
-    };
+    let rename =
+        |from: &str, to: &str, replaces| Action::Rename { from: from.into(), to: to.into(), replaces };
     let expected = [
         Action::Journal(Stage::Rotate),
         rename("app.log.1", "app.log.2", true),
@@ -163,14 +137,7 @@ fn a_rotation_without_failures_rotates() {
         let strangers = untouchable(&disk, policy.backups);
         let outcome = driver.rotate(&mut disk, Fate::default());
         let truncates = policy.backups == 0;
-        assert_eq!(
-            outcome,
-            Ok(if truncates {
-                Outcome::Truncated
-            } else {
-                Outcome::Rotated
-            })
-        );
+        assert_eq!(outcome, Ok(if truncates { Outcome::Truncated } else { Outcome::Rotated }));
         assert!(disk.files[disk.dir[LOG]].is_empty());
         assert_eq!(untouchable(&disk, policy.backups), strangers);
         assert_whole(&disk);
@@ -184,10 +151,7 @@ fn strict_files_never_exceed_the_limit_and_numbers_are_contiguous() {
         assert_eq!(driver.log(&mut disk, len, false), Ok(true));
         for id in disk.dir.values() {
             let lengths: Vec<u64> = disk.files[*id].iter().map(|record| record.1).collect();
-            assert!(
-                lengths.iter().sum::<u64>() <= 10 || lengths.len() == 1,
-                "{lengths:?}"
-            );
+            assert!(lengths.iter().sum::<u64>() <= 10 || lengths.len() == 1, "{lengths:?}");
         }
     }
     let names: Vec<String> = disk.dir.keys().cloned().collect();
@@ -219,8 +183,7 @@ fn the_driver_may_be_killed_before_any_action() {
 #[test]
 fn a_successor_may_be_killed_before_any_action_too() {
     for_each_start(|before, policy| {
-        for (first, second) in (0..ACTIONS_MAX).flat_map(|a| (0..ACTIONS_MAX).map(move |b| (a, b)))
-        {
+        for (first, second) in (0..ACTIONS_MAX).flat_map(|a| (0..ACTIONS_MAX).map(move |b| (a, b))) {
             let (mut disk, mut driver) = full_log(before, policy);
             if driver.rotate(&mut disk, Fate::killed_at(first)).is_ok() {
                 break;
@@ -237,9 +200,7 @@ fn a_successor_may_be_killed_before_any_action_too() {
 fn a_kill_drops_no_archive_that_a_rotation_would_have_kept() {
     for before in DIRECTORIES {
         let (mut calm, mut driver) = full_log(before, keeping(3));
-        driver
-            .rotate(&mut calm, Fate::default())
-            .expect("nobody kills it");
+        driver.rotate(&mut calm, Fate::default()).expect("nobody kills it");
         for kill in 0..ACTIONS_MAX {
             let (mut disk, mut driver) = full_log(before, keeping(3));
             let _ = driver.rotate(&mut disk, Fate::killed_at(kill));
@@ -275,10 +236,7 @@ fn any_action_may_fail_and_the_driver_be_killed_at_any_action_behind_it() {
             for kill in at + 1..ACTIONS_MAX {
                 let (mut disk, mut driver) = full_log(before, policy);
                 let fault = Some((at, Fault::Instead(Failure::Other)));
-                let fate = Fate {
-                    kill_at: Some(kill),
-                    fault,
-                };
+                let fate = Fate { kill_at: Some(kill), fault };
                 if driver.rotate(&mut disk, fate) != Err(Killed) {
                     break;
                 }
@@ -310,18 +268,11 @@ fn a_new_log_that_can_not_be_created_puts_the_old_one_back() {
     let (mut disk, mut driver) = full_log(&["app.log.1"], keeping(3));
     let old = disk.dir[LOG];
     let fate = Fate::fails_at(3, Fault::Instead(Failure::Other));
-    assert_eq!(
-        driver.rotate(&mut disk, fate),
-        Ok(Outcome::Kept(Failure::Other))
-    );
+    assert_eq!(driver.rotate(&mut disk, fate), Ok(Outcome::Kept(Failure::Other)));
     assert_eq!(disk.dir[LOG], old);
     assert!(!disk.dir.contains_key("app.log.1") && disk.dir.contains_key("app.log.2"));
     assert_eq!(driver.log(&mut disk, 5, false), Ok(true));
-    assert_eq!(
-        disk.files[old].len(),
-        3,
-        "it goes on in the old file until the retry is due"
-    );
+    assert_eq!(disk.files[old].len(), 3, "it goes on in the old file until the retry is due");
     assert_rotates_on(&mut disk, &mut driver, 3);
 }
 
@@ -342,20 +293,14 @@ fn when_nothing_can_be_written_to_the_log_is_held_and_goes_on_later() {
     let (mut disk, mut driver) = full_log(&[], keeping(3));
     // The new file is made although the call fails, so the name is taken for the way back.
     let fate = Fate::fails_at(2, Fault::After(Failure::Other));
-    assert_eq!(
-        driver.rotate(&mut disk, fate),
-        Ok(Outcome::Held(Failure::Other))
-    );
+    assert_eq!(driver.rotate(&mut disk, fate), Ok(Outcome::Held(Failure::Other)));
     assert_eq!(driver.log(&mut disk, 5, false), Ok(false));
     assert_rotates_on(&mut disk, &mut driver, 3);
 }
 
 #[test]
 fn a_take_over_at_rest_changes_nothing() {
-    let view = View {
-        names: vec!["app.log.1".into()],
-        at: At::Same,
-    };
+    let view = View { names: vec!["app.log.1".into()], at: At::Same };
     let machine = Machine::start(&keeping(3), LOG, Stage::None, &view);
     assert_eq!(machine.next(), Action::Done(Outcome::Unchanged));
 }
@@ -363,16 +308,8 @@ fn a_take_over_at_rest_changes_nothing() {
 #[test]
 fn a_log_that_was_moved_or_replaced_is_reopened_and_never_truncated() {
     for stage in [Stage::None, Stage::Rotate, Stage::Truncate] {
-        for (at, backups) in [
-            (At::Other, 0),
-            (At::Other, 3),
-            (At::Missing, 0),
-            (At::Archived, 3),
-        ] {
-            let view = View {
-                names: vec!["app.log.1".into()],
-                at,
-            };
+        for (at, backups) in [(At::Other, 0), (At::Other, 3), (At::Missing, 0), (At::Archived, 3)] {
+            let view = View { names: vec!["app.log.1".into()], at };
             let mut machine = Machine::start(&keeping(backups), LOG, stage, &view);
             if stage != Stage::None {
                 assert_eq!(machine.next(), Action::Journal(stage));
@@ -387,10 +324,7 @@ fn a_log_that_was_moved_or_replaced_is_reopened_and_never_truncated() {
 
 #[test]
 fn what_someone_else_moved_to_number_1_is_not_put_back() {
-    let view = View {
-        names: vec!["app.log.1".into()],
-        at: At::Archived,
-    };
+    let view = View { names: vec!["app.log.1".into()], at: At::Archived };
     let mut machine = Machine::start(&keeping(3), LOG, Stage::None, &view);
     machine.report(Err(Failure::Other));
     assert_eq!(machine.next(), Action::Done(Outcome::Held(Failure::Other)));
@@ -401,25 +335,16 @@ fn an_archive_that_has_vanished_is_a_free_number() {
     let (mut disk, mut driver) = full_log(&["app.log.1", "app.log.2"], keeping(2));
     let fate = Fate::fails_at(1, Fault::Instead(Failure::NotFound));
     assert_eq!(driver.rotate(&mut disk, fate), Ok(Outcome::Rotated));
-    assert!(
-        disk.dropped.is_empty(),
-        "a gap needs no archive to fall off"
-    );
+    assert!(disk.dropped.is_empty(), "a gap needs no archive to fall off");
     assert_rotates_on(&mut disk, &mut driver, 2);
 }
 
 #[test]
 fn number_1_is_not_put_back_if_it_is_not_the_journalled_file() {
-    let view = View {
-        names: vec!["app.log.1".into()],
-        at: At::Missing,
-    };
+    let view = View { names: vec!["app.log.1".into()], at: At::Missing };
     let mut missing = Machine::start(&keeping(3), LOG, Stage::Rotate, &view);
     missing.report(Ok(()));
-    let view = View {
-        names: vec![],
-        at: At::Same,
-    };
+    let view = View { names: vec![], at: At::Same };
     let mut vanished = Machine::start(&keeping(3), LOG, Stage::Rotate, &view);
     vanished.report(Ok(()));
     vanished.report(Err(Failure::NotFound));
@@ -434,10 +359,7 @@ fn number_1_is_not_put_back_if_it_is_not_the_journalled_file() {
 fn a_record_half_written_to_a_file_that_looked_kept_is_cut() {
     let (mut disk, mut driver) = full_log(&[], keeping(3));
     let fate = Fate::fails_at(1, Fault::After(Failure::Other));
-    assert_eq!(
-        driver.rotate(&mut disk, fate),
-        Ok(Outcome::Kept(Failure::Other))
-    );
+    assert_eq!(driver.rotate(&mut disk, fate), Ok(Outcome::Kept(Failure::Other)));
     disk.add(LOG, vec![]);
     assert_eq!(driver.log(&mut disk, 5, true), Err(Killed));
     let mut driver = take_over(&mut disk, keeping(3));
@@ -446,10 +368,7 @@ fn a_record_half_written_to_a_file_that_looked_kept_is_cut() {
 
 #[test]
 fn a_stage_that_a_new_policy_does_not_want_is_given_up() {
-    let view = View {
-        names: vec![],
-        at: At::Same,
-    };
+    let view = View { names: vec![], at: At::Same };
     for (stage, backups) in [(Stage::Truncate, 3), (Stage::Rotate, 0)] {
         let mut machine = Machine::start(&keeping(backups), LOG, stage, &view);
         machine.report(Ok(()));
@@ -461,10 +380,7 @@ fn a_stage_that_a_new_policy_does_not_want_is_given_up() {
 
 #[test]
 fn a_report_behind_the_end_is_ignored() {
-    let view = View {
-        names: vec![],
-        at: At::Same,
-    };
+    let view = View { names: vec![], at: At::Same };
     let mut machine = Machine::start(&keeping(1), LOG, Stage::None, &view);
     for result in [Ok(()), Err(Failure::Other)] {
         machine.report(result);
@@ -478,6 +394,6 @@ fn stages_survive_the_journal_and_other_words_are_refused() {
         assert_eq!(Stage::try_from(u64::from(stage)), Ok(stage));
     }
     for word in [3, 256, u64::MAX] {
-        assert_eq!(Stage::try_from(word), Err(UnknownStage(word)));
+        assert_eq!(Stage::try_from(word), Err(super::machine::UnknownStage(word)));
     }
 }

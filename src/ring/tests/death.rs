@@ -32,10 +32,7 @@ fn produce(mem: &PlainMem, g: Geometry, texts: &[String], life: u64) -> (usize, 
 
 fn check(file: &[u8], texts: &[String], acked: usize) {
     let got = lines(file);
-    assert!(
-        got.len() == acked || got.len() == acked + 1,
-        "{acked} acknowledged, {got:?}"
-    );
+    assert!(got.len() == acked || got.len() == acked + 1, "{acked} acknowledged, {got:?}");
     assert_eq!(got, texts[..got.len()], "in order and whole");
 }
 
@@ -48,11 +45,7 @@ fn a_producer_may_die_at_any_step() {
         let mut file = Vec::new();
         drain_all(&mem, SMALL, &mut file);
         check(&file, &texts, acked);
-        assert_eq!(
-            chunks_in_use(&mem, SMALL),
-            0,
-            "killed at step {life}: a chunk leaks"
-        );
+        assert_eq!(chunks_in_use(&mem, SMALL), 0, "killed at step {life}: a chunk leaks");
         if !dead {
             assert!(life > 30, "the loop has met every step");
             break;
@@ -70,11 +63,7 @@ fn a_producer_of_large_records_may_die_at_any_step() {
         let mut file = Vec::new();
         drain_all(&mem, g, &mut file);
         check(&file, &texts, acked);
-        assert_eq!(
-            chunks_in_use(&mem, g),
-            0,
-            "killed at step {life}: a chunk leaks"
-        );
+        assert_eq!(chunks_in_use(&mem, g), 0, "killed at step {life}: a chunk leaks");
         if !dead {
             assert!(life > 60);
             break;
@@ -89,11 +78,7 @@ fn busy_segment(g: Geometry) -> (PlainMem, Vec<String>) {
     let (mut a, mut b) = (Producer::new(g, 0, 0), Producer::new(g, 1, 5));
     for i in 0..6 {
         for (p, name) in [(&mut a, "a"), (&mut b, "b")] {
-            let text = if i == 2 {
-                name.repeat(200)
-            } else {
-                format!("{name}{i}")
-            };
+            let text = if i == 2 { name.repeat(200) } else { format!("{name}{i}") };
             p.append(&mem, 0, &line(text.as_bytes())).unwrap();
             all.push(text);
         }
@@ -123,11 +108,7 @@ fn a_flusher_may_die_at_any_step() {
         let dead = flush(&mem, g, &mut file, life);
         drain_all(&mem, g, &mut file);
         assert_eq!(lines(&file), all, "killed at step {life}");
-        assert_eq!(
-            chunks_in_use(&mem, g),
-            0,
-            "killed at step {life}: a chunk leaks"
-        );
+        assert_eq!(chunks_in_use(&mem, g), 0, "killed at step {life}: a chunk leaks");
         if !dead {
             assert!(life > 100);
             break;
@@ -148,11 +129,7 @@ fn a_successor_may_die_at_any_step_too() {
             let second_died = flush(&mem, g, &mut file, second);
             drain_all(&mem, g, &mut file);
             assert_eq!(lines(&file), all, "killed at steps {first} and {second}");
-            assert_eq!(
-                chunks_in_use(&mem, g),
-                0,
-                "killed at steps {first} and {second}: a chunk leaks"
-            );
+            assert_eq!(chunks_in_use(&mem, g), 0, "killed at steps {first} and {second}: a chunk leaks");
             pairs += 1;
             if !second_died {
                 break;
@@ -178,11 +155,7 @@ fn producer_and_flusher_may_die_one_after_the_other() {
             let f_died = flush(&mem, SMALL, &mut file, f_life);
             drain_all(&mem, SMALL, &mut file);
             check(&file, &texts, acked);
-            assert_eq!(
-                chunks_in_use(&mem, SMALL),
-                0,
-                "killed at steps {p_life} and {f_life}"
-            );
+            assert_eq!(chunks_in_use(&mem, SMALL), 0, "killed at steps {p_life} and {f_life}");
             if !f_died {
                 break;
             }

@@ -33,15 +33,8 @@ pub(super) fn drain_all(mem: &PlainMem, geometry: Geometry, file: &mut Vec<u8>) 
 }
 
 pub(super) fn lines(file: &[u8]) -> Vec<String> {
-    assert!(
-        file.is_empty() || file.ends_with(b"\n"),
-        "the file ends in the middle of a line"
-    );
-    String::from_utf8(file.to_vec())
-        .unwrap()
-        .lines()
-        .map(str::to_owned)
-        .collect()
+    assert!(file.is_empty() || file.ends_with(b"\n"), "the file ends in the middle of a line");
+    String::from_utf8(file.to_vec()).unwrap().lines().map(str::to_owned).collect()
 }
 
 pub(super) fn append(p: &mut Producer, mem: &PlainMem, text: &str) -> Result<u64, Refused> {

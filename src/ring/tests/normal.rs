@@ -20,9 +20,7 @@ fn records_come_out_in_the_order_of_their_calls_across_producers() {
         }
     }
     f.sweep(&mem, &mut file, 2).unwrap();
-    let want: Vec<String> = (0..50)
-        .flat_map(|i| [format!("a{i}"), format!("b{i}")])
-        .collect();
+    let want: Vec<String> = (0..50).flat_map(|i| [format!("a{i}"), format!("b{i}")]).collect();
     assert_eq!(lines(&file), want);
 }
 
@@ -50,24 +48,16 @@ fn a_record_larger_than_a_chunk_arrives_whole_and_gives_its_chunks_back() {
     let mem = segment(g);
     let mut p = Producer::new(g, 0, 0);
     let mut file = Vec::new();
-    let long: String = (0..g.record_max() - 1)
-        .map(|i| char::from(b'a' + (i % 26) as u8))
-        .collect();
+    let long: String = (0..g.record_max() - 1).map(|i| char::from(b'a' + (i % 26) as u8)).collect();
     for _ in 0..10 {
         append(&mut p, &mem, "before").unwrap();
         append(&mut p, &mem, &long).unwrap();
-        p.append(&mem, 0, &Parts(&[b"af", b"", b"ter", b"\n"]))
-            .unwrap();
+        p.append(&mem, 0, &Parts(&[b"af", b"", b"ter", b"\n"])).unwrap();
         let mut f = Flusher::take_over(&mem, g, &mut file);
         f.sweep(&mem, &mut file, u64::MAX).unwrap();
     }
-    assert_eq!(
-        append(&mut p, &mem, &format!("{long}x")),
-        Err(Refused::TooLong)
-    );
-    let want: Vec<String> = (0..10)
-        .flat_map(|_| ["before".into(), long.clone(), "after".into()])
-        .collect();
+    assert_eq!(append(&mut p, &mem, &format!("{long}x")), Err(Refused::TooLong));
+    let want: Vec<String> = (0..10).flat_map(|_| ["before".into(), long.clone(), "after".into()]).collect();
     assert_eq!(lines(&file), want);
     p.seal(&mem);
     drain_all(&mem, g, &mut file);
@@ -120,11 +110,7 @@ fn an_idle_lease_is_revoked_and_its_owner_leases_another() {
     let mut file = Vec::new();
     let mut f = Flusher::take_over(&mem, SMALL, &mut file);
     f.sweep(&mem, &mut file, u64::MAX).unwrap();
-    assert_eq!(
-        f.drainer.revoke_idle(&mem),
-        0,
-        "it wrote since the sweep before"
-    );
+    assert_eq!(f.drainer.revoke_idle(&mem), 0, "it wrote since the sweep before");
     f.sweep(&mem, &mut file, u64::MAX).unwrap();
     assert_eq!(f.drainer.revoke_idle(&mem), 1);
     f.sweep(&mem, &mut file, u64::MAX).unwrap();
@@ -146,13 +132,7 @@ fn long_runs_are_written_straight_out_of_the_ring() {
     let mut f = Flusher::take_over(&mem, g, &mut file);
     f.drainer.collect(&mem);
     f.drainer.next_batch(&mem, |_, _| false).unwrap();
-    assert_eq!(
-        f.drainer.pieces(),
-        [Piece::Ring {
-            at: g.chunk(0),
-            len: 2000
-        }]
-    );
+    assert_eq!(f.drainer.pieces(), [Piece::Ring { at: g.chunk(0), len: 2000 }]);
 }
 
 #[test]
@@ -209,12 +189,7 @@ fn a_reaped_slot_is_not_touched_when_its_owner_lives_or_has_changed() {
     // The old incarnation leaves and a new one registers between the question and the answer.
     let swap = |mem: &PlainMem| {
         super::super::reclaim::deregister(mem, SMALL, 0);
-        assert!(super::super::reclaim::register(
-            mem,
-            SMALL,
-            0,
-            &super::Identity::default()
-        ));
+        assert!(super::super::reclaim::register(mem, SMALL, 0, &super::Identity::default()));
         true
     };
     assert!(!f.drainer.reap(&mem, 0, || swap(&mem)));

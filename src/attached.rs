@@ -1,0 +1,286 @@
+//! One process's attachment to a segment: mapping, locks, slot, and its flusher's thread.
+
+use crate::election;
+use crate::error::OpenError;
+use crate::flush::{Flusher, Kind, Wish, is_dead};
+use crate::options::{Config, Options, PROCESSES_MAX};
+use crate::ring::layout::{Geometry, Phase, SlotPhase, SlotWord, State, gate, slot, word};
+use crate::ring::mem::Mem;
+use crate::ring::reclaim::{Identity, deregister, occupant, register};
+use crate::segment::{self, Segment, SegmentSpec};
+use crate::sys::{self, Epoch, LockFile, Mapping, byte};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// What is wanted of an attachment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Writes records; takes a slot.
+    Producer,
+    /// Flushes only, or looks only.
+    Guest,
+}
+
+/// A turn of the embedded flusher.
+#[derive(Debug, Default)]
+pub(crate) struct Turn {
+    pub(crate) stop: bool,
+    pub(crate) flushing: bool,
+    pub(crate) thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Attached {
+    pub(crate) segment: Segment,
+    pub(crate) geometry: Geometry,
+    pub(crate) config: Config,
+    pub(crate) log_path: PathBuf,
+    pub(crate) dir: PathBuf,
+    pub(crate) name: String,
+    /// Holds ATTACH and the slot; never the flusher's bytes.
+    pub(crate) lock: LockFile,
+    pub(crate) slot: Option<u32>,
+    pub(crate) born: Epoch,
+    pub(crate) turn: Mutex<Turn>,
+}
+
+/// Resolves the log's name and checks the options: what all attachments of a log share.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) spec: SegmentSpec,
+    pub(crate) dir: PathBuf,
+    pub(crate) name: String,
+}
+
+impl Target {
+    pub(crate) fn new(options: &Options) -> Result<Target, OpenError> {
+        let bad = |source| OpenError::Path { path: options.path.clone(), source };
+        let log_path = segment::canonical(&options.path).map_err(bad)?;
+        let invalid = |why: &str| bad(std::io::Error::new(std::io::ErrorKind::InvalidInput, why));
+        let name = log_path.file_name().and_then(|n| n.to_str());
+        let name = name.ok_or_else(|| invalid("its name must be Unicode"))?.to_owned();
+        let dir = log_path.parent().map_or_else(|| PathBuf::from("/"), Path::to_owned);
+        let spec = SegmentSpec {
+            id: segment::segment_id(&log_path),
+            log_path,
+            kind: options.segment.clone(),
+            geometry: options.geometry()?,
+            lock_dir: options.lock_dir.clone(),
+            mode: 0o600,
+            config: options.config()?.encode(),
+        };
+        Ok(Target { spec, dir, name })
+    }
+}
+
+impl Attached {
+    pub(crate) fn new(target: &Target, role: Role, program: Option<&str>) -> Result<Attached, OpenError> {
+        let (segment, lock, _) = Segment::enter(&target.spec)?;
+        let config = Config::decode(&segment.header().config)
+            .ok_or_else(|| OpenError::Config { segment: target.spec.id.clone() })?;
+        let geometry = *segment.geometry();
+        let mut attached = Attached {
+            segment,
+            geometry,
+            config,
+            log_path: target.spec.log_path.clone(),
+            dir: target.dir.clone(),
+            name: target.name.clone(),
+            lock,
+            slot: None,
+            born: Epoch::now(),
+            turn: Mutex::default(),
+        };
+        if role == Role::Producer {
+            attached.take_slot(program)?;
+        }
+        Ok(attached)
+    }
+
+    #[inline]
+    pub(crate) fn mem(&self) -> &Mapping {
+        self.segment.mapping()
+    }
+
+    pub(crate) fn turn(&self) -> MutexGuard<'_, Turn> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_slot(&mut self, program: Option<&str>) -> Result<(), OpenError> {
+        let pid = sys::pid();
+        let id = Identity {
+            pid: u64::from(pid),
+            start: sys::start_time(pid).unwrap_or(0),
+            pid_ns: sys::pid_namespace(),
+            attached_ns: sys::unix_ns(),
+            name: program.map_or_else(sys::program_name, str::to_owned),
+        };
+        for attempt in 0..2 {
+            for slot in 0..self.geometry.slots() {
+                if self.try_slot(slot, &id) {
+                    self.slot = Some(slot);
+                    return Ok(());
+                }
+            }
+            if attempt == 0 {
+                // Perhaps the slots are those of the dead: clean up, if nobody is there to do it.
+                self.help();
+            }
+        }
+        Err(OpenError::TooManyProcesses(PROCESSES_MAX))
+    }
+
+    fn try_slot(&self, number: u32, id: &Identity) -> bool {
+        let at = self.geometry.slot(number) + slot::WORD;
+        if SlotWord(self.mem().load(at, Relaxed)).phase() != Some(SlotPhase::Free) {
+            return false;
+        }
+        if !self.lock.try_lock(byte::slot(number)).unwrap_or(false) {
+            return false;
+        }
+        if register(self.mem(), self.geometry, number, id) {
+            return true;
+        }
+        // It can only fail for a stale handle, which holds no lock.
+        let _ = self.lock.unlock(byte::slot(number));
+        false
+    }
+
+    /// Wakes the flusher, whatever it is doing.
+    pub(crate) fn ring(&self) {
+        let mem = self.mem();
+        mem.store(word::GATE, gate::RUN, Relaxed);
+        mem.add(word::BELL, 1, Relaxed);
+        mem.wake(word::BELL, true);
+    }
+
+    /// If nobody flushes, this thread does: all that is in the ring now. True if it did.
+    pub(crate) fn help(&self) -> bool {
+        let Ok(lock) = LockFile::open(self.lock.path(), self.segment_mode()) else { return false };
+        if lock.identity() != self.lock.identity() || !lock.try_lock(byte::FLUSHER).unwrap_or(false) {
+            return false;
+        }
+        let mut deaf = |_| {};
+        Flusher::take_over(self, &lock, Kind::Helper, &mut deaf).help()
+    }
+
+    pub(crate) fn segment_mode(&self) -> u32 {
+        0o600
+    }
+
+    /// True if some flusher holds the lock right now.
+    pub(crate) fn has_flusher(&self) -> bool {
+        LockFile::open(self.lock.path(), self.segment_mode())
+            .and_then(|l| Ok(l.held_by_other(byte::FLUSHER).unwrap_or(false)))
+            .unwrap_or(false)
+    }
+
+    /// Starts the thread that waits to be elected, once.
+    pub(crate) fn start_flusher(self: &Arc<Self>) {
+        let mut turn = self.turn();
+        if turn.thread.is_some() || turn.stop {
+            return;
+        }
+        let me = Arc::clone(self);
+        // Without a thread, producers help themselves when the ring is full: slower, not wrong.
+        turn.thread =
+            std::thread::Builder::new().name("crlog-flusher".into()).spawn(move || election::run(&me)).ok();
+    }
+
+    /// Waits until all that was in the ring before is in the file; false when `limit` has passed.
+    pub(crate) fn flush(&self, limit: Duration) -> bool {
+        let mem = self.mem();
+        let deadline =
+            sys::monotonic_ns().saturating_add(u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX));
+        let target = mem.load(word::SWEEPS, SeqCst).wrapping_add(2);
+        let mut wait = Duration::from_millis(1);
+        loop {
+            mem.store(word::SWEEPS_WANT, 1, Relaxed);
+            // ORDER space/fence: want is visible before the last look; the flusher fences in between too.
+            mem.fence(SeqCst);
+            let now = mem.load(word::SWEEPS, Relaxed);
+            if now.wrapping_sub(target) < u64::MAX / 2 {
+                return true;
+            }
+            self.ring();
+            if mem.wait(word::SWEEPS, now as u32, wait) {
+                continue;
+            }
+            if sys::monotonic_ns() >= deadline {
+                return false;
+            }
+            self.help();
+            wait = (wait * 2).min(Duration::from_millis(50));
+        }
+    }
+
+    /// Ends the attachment: the thread's turn ends, and if nobody else flushes, the ring is drained.
+    pub(crate) fn leave(&self) {
+        let thread = {
+            let mut turn = self.turn();
+            turn.stop = true;
+            if turn.flushing { turn.thread.take() } else { None }
+        };
+        match thread {
+            Some(thread) => {
+                self.ring();
+                // It only fails if the thread panicked, and then the kernel has its lock back too.
+                let _ = thread.join();
+            }
+            // A guest leaves things as they are.
+            None if self.slot.is_some() => {
+                self.help();
+            }
+            None => {}
+        }
+        if let Some(number) = self.slot {
+            deregister(self.mem(), self.geometry, number);
+            // It can only fail for a stale handle, which holds no lock.
+            let _ = self.lock.unlock(byte::slot(number));
+        }
+    }
+
+    /// True if no chunk holds anything.
+    pub(crate) fn is_empty(mem: &impl Mem, geometry: &Geometry) -> bool {
+        (0..geometry.chunks())
+            .all(|c| State(mem.load(geometry.state(c), Relaxed)).phase() == Some(Phase::Free))
+    }
+
+    /// Whether the kernel says that the owner of a slot is dead.
+    pub(crate) fn is_dead(&self, lock: &LockFile, number: u32) -> Option<(Identity, bool)> {
+        let id = occupant(self.mem(), self.geometry, number)?;
+        let dead = self.slot != Some(number) && is_dead(lock, number, &id);
+        Some((id, dead))
+    }
+}
+
+/// What users' handles share: dropped with the last of them, on the thread that drops it.
+#[derive(Debug)]
+pub(crate) struct Membership(pub(crate) Arc<Attached>);
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        if !self.0.born.is_current() {
+            return; // a forked child's copy: everything in it is the parent's
+        }
+        self.0.leave();
+        // If it fails, the segment stays for whoever comes next, as after a kill.
+        let _ = self.0.segment.release(&self.0.lock, |s| Attached::is_empty(s.mapping(), s.geometry()));
+    }
+}
+
+impl Attached {
+    pub(crate) fn wish(&self, lock: &LockFile) -> Wish {
+        if self.turn().stop {
+            return Wish::Stop;
+        }
+        let called = self.mem().load(word::SIDECAR, Relaxed) != 0;
+        if called && lock.held_by_other(byte::SIDECAR).unwrap_or(false) {
+            return Wish::Yield;
+        }
+        Wish::GoOn
+    }
+}

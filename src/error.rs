@@ -1,0 +1,95 @@
+//! Errors, small and per operation. Each one's text is a line that says what to do.
+
+use crate::segment;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Why a log could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// An option has a value that is not possible.
+    #[error("{0}")]
+    Option(String),
+    /// The path cannot be a log's.
+    #[error("cannot use {path} as a log file: {source}")]
+    Path {
+        /// The path.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The shared segment or its lock file is not usable.
+    #[error(transparent)]
+    Segment(#[from] segment::OpenError),
+    /// The configuration in the segment cannot be read.
+    #[error(
+        "the configuration in segment {segment} is damaged: stop all its processes and remove the segment"
+    )]
+    Config {
+        /// Name of the segment.
+        segment: String,
+    },
+    /// As many processes as possible are attached.
+    #[error("{0} processes are attached to this log already, which is the maximum: stop some")]
+    TooManyProcesses(u32),
+    /// [`Options::attach`](crate::Options::attach) found no log.
+    #[error(
+        "no process has {path} open, and nothing of it is left in memory: start a producer or crlog-flusher first"
+    )]
+    NotOpen {
+        /// The log.
+        path: PathBuf,
+    },
+}
+
+impl OpenError {
+    pub(crate) fn option(text: String) -> OpenError {
+        OpenError::Option(text)
+    }
+}
+
+/// Why a record was not taken. Nothing of it will be in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppendError {
+    /// The ring is full, and the policy says not to wait (any longer). Counted.
+    #[error(
+        "the ring is full and the record was dropped: see `crlog stat` for what holds the flusher up, or open with a larger ring"
+    )]
+    Full,
+    /// The record is longer than this ring can take. Counted.
+    #[error(
+        "a record of {len} bytes is too long: this ring takes at most {max}; open the log with a larger ring or split the record"
+    )]
+    TooLong {
+        /// Its length with the terminator, in bytes.
+        len: usize,
+        /// The most that is possible, in bytes.
+        max: usize,
+    },
+    /// This process could not attach again after a fork, or after the segment was replaced.
+    #[error(
+        "this process is not attached to the log any more and could not attach again: open the log anew to see why"
+    )]
+    Detached,
+}
+
+/// Why [`Log::flush`](crate::Log::flush) gave up. The records are still in the ring, and safe.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FlushError {
+    /// The flusher did not get there in time.
+    #[error("not everything reached the file within {waited:?}: {reason}")]
+    Timeout {
+        /// How long this call waited.
+        waited: Duration,
+        /// What is known of the cause.
+        reason: String,
+    },
+    /// As [`AppendError::Detached`].
+    #[error(
+        "this process is not attached to the log any more and could not attach again: open the log anew to see why"
+    )]
+    Detached,
+}

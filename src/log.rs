@@ -1,0 +1,297 @@
+//! An open log: what users hold.
+
+use crate::attached::{Attached, Membership, Role, Target};
+use crate::error::{FlushError, OpenError};
+use crate::options::{Difference, Options};
+use crate::ring::journal::{self, Found};
+use crate::ring::layout::{Counter, Meta, Phase, State, counter, slot, word};
+use crate::ring::mem::Mem;
+use crate::rotate::Member;
+use crate::segment;
+use crate::stats::{Counters, FlusherInfo, ProducerInfo, Stats};
+use crate::sys::{LockFile, SegmentObject};
+use crate::writer::Writer;
+use std::path::Path;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::time::Duration;
+
+/// A log that this process has open. Cheap to clone; clones are the same log.
+///
+/// Dropping the last handle (log and writers) drains what is in the ring, if no other process is
+/// there to do it, and detaches.
+#[derive(Clone, Debug)]
+pub struct Log {
+    core: Arc<Core>,
+}
+
+/// What [`Log`] and [`Writer`](crate::Writer) share: how to attach, and the present attachment.
+#[derive(Debug)]
+pub(crate) struct Core {
+    options: Options,
+    target: Target,
+    role: Role,
+    current: Mutex<Arc<Membership>>,
+}
+
+impl Core {
+    fn new(options: Options, role: Role) -> Result<Arc<Core>, OpenError> {
+        let target = Target::new(&options)?;
+        let attached = Attached::new(&target, role, options.name.as_deref())?;
+        let current = Mutex::new(Arc::new(Membership(Arc::new(attached))));
+        Ok(Arc::new(Core { options, target, role, current }))
+    }
+
+    pub(crate) fn may_flush(&self) -> bool {
+        self.options.flusher_thread && self.role == Role::Producer
+    }
+
+    /// This process's attachment; a forked child makes its own at the first call.
+    pub(crate) fn membership(&self) -> Result<Arc<Membership>, OpenError> {
+        // A fork can leave this lock held by a thread that the child does not have. Whoever cannot
+        // get it soon attaches for itself alone, which costs a slot and nothing else.
+        for _ in 0..100 {
+            let mut current = match self.current.try_lock() {
+                Ok(current) => current,
+                Err(TryLockError::Poisoned(p)) => PoisonError::into_inner(p),
+                Err(TryLockError::WouldBlock) => {
+                    std::thread::sleep(Duration::from_millis(1));
+                    continue;
+                }
+            };
+            if !current.0.born.is_current() {
+                let old = std::mem::replace(&mut *current, self.attach()?);
+                drop(old);
+            }
+            return Ok(Arc::clone(&current));
+        }
+        self.attach()
+    }
+
+    fn attach(&self) -> Result<Arc<Membership>, OpenError> {
+        let attached = Attached::new(&self.target, self.role, self.options.name.as_deref())?;
+        Ok(Arc::new(Membership(Arc::new(attached))))
+    }
+}
+
+impl Log {
+    pub(crate) fn open(options: Options) -> Result<Log, OpenError> {
+        Ok(Log { core: Core::new(options, Role::Producer)? })
+    }
+
+    /// Attaches without a slot and without a thread.
+    pub(crate) fn guest(options: Options) -> Result<Log, OpenError> {
+        Ok(Log { core: Core::new(options, Role::Guest)? })
+    }
+
+    pub(crate) fn attached(&self) -> Result<Arc<Membership>, OpenError> {
+        self.core.membership()
+    }
+
+    /// A handle for one thread. Cheap: it takes room in the ring at its first record.
+    pub fn writer(&self) -> Result<Writer, OpenError> {
+        let at = self.core.membership()?;
+        at.0.start_flusher_if(self.core.may_flush());
+        Ok(Writer::new(Arc::clone(&self.core), at))
+    }
+
+    /// Waits until everything that any process had written before this call is in the file.
+    ///
+    /// "In the file" means handed to the operating system; for the disk itself see
+    /// [`Fsync`](crate::Fsync).
+    pub fn flush(&self, limit: Duration) -> Result<(), FlushError> {
+        let at = self.core.membership().map_err(|_| FlushError::Detached)?;
+        if at.0.flush(limit) {
+            return Ok(());
+        }
+        Err(FlushError::Timeout { waited: limit, reason: reason(&at.0) })
+    }
+
+    /// Canonical path of the log.
+    pub fn path(&self) -> &Path {
+        &self.core.target.spec.log_path
+    }
+
+    /// Longest record that this log takes, in bytes, terminator included.
+    pub fn record_bytes_max(&self) -> usize {
+        self.core.membership().map_or(0, |at| at.0.geometry.record_max())
+    }
+
+    /// Which of the options asked for are not in force, because the log was already open.
+    pub fn differences(&self) -> Vec<Difference> {
+        let Ok(at) = self.core.membership() else { return Vec::new() };
+        self.core.options.differences(&at.0.config, &at.0.geometry)
+    }
+
+    /// Asks the flusher to rotate the file now. An empty file is not rotated.
+    pub fn request_rotation(&self) {
+        self.request(word::ROTATE_REQUESTS);
+    }
+
+    /// Asks the flusher to look whether the file was moved or deleted, and to make a new one if so.
+    pub fn request_reopen(&self) {
+        self.request(word::REOPEN_REQUESTS);
+    }
+
+    fn request(&self, what: usize) {
+        if let Ok(at) = self.core.membership() {
+            at.0.mem().add(what, 1, Relaxed);
+            at.0.ring();
+        }
+    }
+
+    /// What can be seen of the log, from outside, without disturbing it.
+    pub fn stats(&self) -> Stats {
+        let Ok(at) = self.core.membership() else { return Stats::default() };
+        let at: &Attached = &at.0;
+        let mem = at.mem();
+        let g = at.geometry;
+        let (lag_records, lag_bytes, chunks_in_use) = lag(at);
+        let error = mem.load(word::FLUSHER_ERROR, Relaxed) as i32;
+        let file_bytes = match journal::read(mem).1 {
+            Found::Cell(cell) => cell.end,
+            _ => 0,
+        };
+        Stats {
+            path: at.log_path.clone(),
+            segment: mem.path().display().to_string(),
+            segment_bytes: mem.len() as u64,
+            ring_bytes: g.ring_bytes(),
+            record_bytes_max: g.record_max() as u64,
+            chunks: g.chunks(),
+            chunks_in_use,
+            flusher: flusher(at),
+            producers: producers(at),
+            lag_records,
+            lag_bytes,
+            counters: counters(at),
+            error: (error != 0).then_some(error),
+            file_bytes,
+            files: files(at),
+        }
+    }
+}
+
+impl Options {
+    /// Attaches to a log that is open or has records left in memory, to look at it or to flush it.
+    /// Makes nothing, starts no thread, writes no records.
+    pub fn attach(self) -> Result<Log, OpenError> {
+        let spec = Target::new(&self)?.spec;
+        let found = SegmentObject::find(&spec.kind, &spec.id, spec.mode).map_err(segment::OpenError::from)?;
+        if found.is_none() {
+            return Err(OpenError::NotOpen { path: spec.log_path });
+        }
+        Log::guest(self)
+    }
+}
+
+fn reason(at: &Attached) -> String {
+    let errno = at.mem().load(word::FLUSHER_ERROR, Relaxed) as i32;
+    if errno != 0 {
+        let why = std::io::Error::from_raw_os_error(errno);
+        return format!("the flusher cannot write {}: {why}", at.log_path.display());
+    }
+    match flusher(at) {
+        Some(f) => {
+            format!("process {} flushes, but does not get on: it is stopped, or the disk is slow", f.pid)
+        }
+        None => "nobody could become the flusher".into(),
+    }
+}
+
+fn flusher(at: &Attached) -> Option<FlusherInfo> {
+    at.has_flusher().then(|| FlusherInfo {
+        pid: at.mem().load(word::FLUSHER_PID, Relaxed),
+        sidecar: at.mem().load(word::FLUSHER_KIND, Relaxed) == 2,
+        epoch: at.mem().load(word::EPOCH, Relaxed),
+    })
+}
+
+fn producers(at: &Attached) -> Vec<ProducerInfo> {
+    let Ok(lock) = LockFile::open(at.lock.path(), at.segment_mode()) else { return Vec::new() };
+    let mem = at.mem();
+    let one = |number: u32| {
+        let (id, dead) = at.is_dead(&lock, number)?;
+        let base = at.geometry.slot(number);
+        let read = |offset: usize| mem.load(base + offset, Relaxed);
+        Some(ProducerInfo {
+            slot: number,
+            pid: id.pid,
+            name: id.name,
+            alive: !dead,
+            records: read(slot::RECORDS),
+            bytes: read(slot::RECORD_BYTES),
+            drops: read(slot::DROPS),
+            too_long: read(slot::TOO_LONG),
+            blocked: Duration::from_nanos(read(slot::BLOCKED_NS)),
+            attached_unix_ns: id.attached_ns,
+        })
+    };
+    (0..at.geometry.slots()).filter_map(one).collect()
+}
+
+/// Records and payload bytes that wait in the ring, and chunks in use.
+fn lag(at: &Attached) -> (u64, u64, u32) {
+    let (mem, g) = (at.mem(), at.geometry);
+    let commit = mem.load(word::COMMIT, Acquire);
+    let (mut records, mut bytes, mut used) = (0, 0, 0);
+    for chunk in 0..g.chunks() {
+        let state = State(mem.load(g.state(chunk), Acquire));
+        let phase = state.phase();
+        used += u32::from(phase != Some(Phase::Free));
+        if phase == Some(Phase::Big) {
+            bytes += g.chunk_bytes() as u64;
+        }
+        if !matches!(phase, Some(Phase::Open | Phase::Busy | Phase::Sealed)) {
+            continue;
+        }
+        let drain = crate::ring::layout::DrainWord(mem.load(g.drain(chunk), Relaxed));
+        let most = (g.chunk_bytes() / crate::ring::layout::RECORD_HEADER) as u32;
+        for i in drain.effective(state.generation(), commit)..state.count().min(most) {
+            let meta = Meta(mem.get_word(g.record(chunk, i) + 8));
+            records += 1;
+            bytes += u64::from(meta.len()).min(g.chunk_bytes() as u64);
+        }
+    }
+    (records, bytes, used)
+}
+
+fn counters(at: &Attached) -> Counters {
+    let read = |c: Counter| at.mem().load(counter(c), Relaxed);
+    Counters {
+        records: read(Counter::Records),
+        bytes: read(Counter::Bytes),
+        batches: read(Counter::Batches),
+        rotations: read(Counter::Rotations),
+        takeovers: read(Counter::Takeovers),
+        truncated_bytes: read(Counter::TruncatedBytes),
+        reaped: read(Counter::Reaped),
+        lost_unfinished: read(Counter::LostUnfinished),
+        revoked: read(Counter::Revoked),
+        corrupt_chunks: read(Counter::CorruptChunks),
+        lost_corrupt: read(Counter::LostCorrupt),
+        io_errors: read(Counter::IoErrors),
+        file_surprises: read(Counter::FileSurprises),
+    }
+}
+
+fn files(at: &Attached) -> Vec<(String, u64)> {
+    let names = crate::sys::dir::list(&at.dir).unwrap_or_default();
+    let mut found: Vec<(Member, String)> =
+        names.into_iter().filter_map(|n| Some((member(&at.name, &n)?, n))).collect();
+    found.sort();
+    let size = |name: &String| std::fs::metadata(at.dir.join(name)).map_or(0, |m| m.len());
+    found.into_iter().map(|(_, name)| (name.clone(), size(&name))).collect()
+}
+
+fn member(log: &str, name: &str) -> Option<Member> {
+    if name == log { Some(Member::LOG) } else { Member::parse(log, name) }
+}
+
+impl Attached {
+    pub(crate) fn start_flusher_if(self: &Arc<Self>, wanted: bool) {
+        if wanted {
+            self.start_flusher();
+        }
+    }
+}

@@ -1,0 +1,419 @@
+//! What a log is to be: plain data, checked once, when it is opened.
+
+use crate::error::OpenError;
+use crate::log::Log;
+use crate::ring::layout::{Geometry, header};
+use crate::rotate::{Policy, SizeRule};
+use crate::sys::SegmentKind;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Bytes of a kibibyte.
+pub const KIB: u64 = 1024;
+/// Bytes of a mebibyte.
+pub const MIB: u64 = 1024 * KIB;
+
+/// Size of a chunk, the unit that one writing thread holds.
+pub const CHUNK_BYTES: u32 = 16 * 1024;
+/// Size of the ring unless asked otherwise.
+pub const DEFAULT_RING_BYTES: u64 = 16 * MIB;
+/// Smallest and largest ring that can be asked for.
+pub const RING_BYTES_MIN: u64 = 256 * KIB;
+/// See [`RING_BYTES_MIN`].
+pub const RING_BYTES_MAX: u64 = 512 * MIB;
+/// Processes that can be attached at once.
+pub const PROCESSES_MAX: u32 = 4095;
+/// Longest terminator, in bytes.
+pub const TERMINATOR_MAX: usize = 7;
+
+/// When the log file is made to reach the disk itself. A record that was appended is safe from the
+/// death of any process under each of these; they differ for a crash of the machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fsync {
+    /// Never: the operating system decides.
+    #[default]
+    None,
+    /// At most this long after a record reached the file.
+    Interval(Duration),
+    /// After every batch, before it counts as written.
+    Batch,
+}
+
+/// What a call does when the ring is full because records come faster than the disk takes them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenFull {
+    /// Wait until there is room.
+    #[default]
+    Block,
+    /// Wait this long, then refuse the record with [`AppendError::Full`](crate::AppendError::Full) and count it.
+    BlockFor(Duration),
+    /// Refuse the record at once and count it.
+    Drop,
+}
+
+/// How a log is opened. What is not set here is inherited from a running log of the same path, or
+/// takes its default; what is set and differs from the running log is reported by
+/// [`Log::differences`], and the running log's setting holds.
+///
+/// ```no_run
+/// use crlog::{MIB, Options};
+/// let log = Options::new("app.log").max_bytes(10 * MIB).backups(5).open()?;
+/// # Ok::<(), crlog::OpenError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub(crate) path: PathBuf,
+    pub(crate) segment: SegmentKind,
+    pub(crate) lock_dir: Option<PathBuf>,
+    pub(crate) flusher_thread: bool,
+    pub(crate) name: Option<String>,
+    ring_bytes: Option<u64>,
+    max_bytes: Option<u64>,
+    backups: Option<u32>,
+    size_rule: Option<SizeRule>,
+    mode: Option<u32>,
+    fsync: Option<Fsync>,
+    terminator: Option<Vec<u8>>,
+    when_full: Option<WhenFull>,
+}
+
+impl Options {
+    /// A log at `path`. Its directory must exist.
+    pub fn new(path: impl AsRef<Path>) -> Options {
+        Options {
+            path: path.as_ref().to_owned(),
+            segment: SegmentKind::Shm,
+            lock_dir: None,
+            flusher_thread: true,
+            name: None,
+            ring_bytes: None,
+            max_bytes: None,
+            backups: None,
+            size_rule: None,
+            mode: None,
+            fsync: None,
+            terminator: None,
+            when_full: None,
+        }
+    }
+
+    /// Rotate when the file would grow beyond this many bytes; 0 (the default) never rotates.
+    #[must_use]
+    pub fn max_bytes(mut self, bytes: u64) -> Options {
+        self.max_bytes = Some(bytes);
+        self
+    }
+
+    /// Keep this many rotated files, `.1` (newest) to `.N`. With 0 (the default) the file is
+    /// truncated when it is full.
+    #[must_use]
+    pub fn backups(mut self, count: u32) -> Options {
+        self.backups = Some(count);
+        self
+    }
+
+    /// Which of the two rules decides at [`max_bytes`](Options::max_bytes); default strict.
+    #[must_use]
+    pub fn size_rule(mut self, rule: SizeRule) -> Options {
+        self.size_rule = Some(rule);
+        self
+    }
+
+    /// Permissions of the log files, exact under any umask; default 0o640.
+    #[must_use]
+    pub fn mode(mut self, mode: u32) -> Options {
+        self.mode = Some(mode);
+        self
+    }
+
+    /// When to sync the file to the disk; default never.
+    #[must_use]
+    pub fn fsync(mut self, fsync: Fsync) -> Options {
+        self.fsync = Some(fsync);
+        self
+    }
+
+    /// What ends each record, at most 7 bytes; default a line feed. May be empty.
+    #[must_use]
+    pub fn terminator(mut self, bytes: &[u8]) -> Options {
+        self.terminator = Some(bytes.to_vec());
+        self
+    }
+
+    /// What to do when the ring is full; default wait.
+    #[must_use]
+    pub fn when_full(mut self, policy: WhenFull) -> Options {
+        self.when_full = Some(policy);
+        self
+    }
+
+    /// Size of the ring in bytes, rounded up to whole chunks of 16 KiB; default 16 MiB. A quarter of
+    /// it is the longest record.
+    #[must_use]
+    pub fn ring_bytes(mut self, bytes: u64) -> Options {
+        self.ring_bytes = Some(bytes);
+        self
+    }
+
+    /// Where the shared segment lives; default named shared memory. All processes must say the same.
+    #[must_use]
+    pub fn segment(mut self, kind: SegmentKind) -> Options {
+        self.segment = kind;
+        self
+    }
+
+    /// Directory of the lock file, made if absent; default beside the segment. It must be on a local
+    /// file system, and the same for all processes.
+    #[must_use]
+    pub fn lock_dir(mut self, dir: impl AsRef<Path>) -> Options {
+        self.lock_dir = Some(dir.as_ref().to_owned());
+        self
+    }
+
+    /// Whether this process may start a thread that flushes when no other process does; default yes.
+    /// Without it, a sidecar should run; else records reach the file when the ring is full, at
+    /// [`Log::flush`] and when the log is dropped.
+    #[must_use]
+    pub fn flusher_thread(mut self, allowed: bool) -> Options {
+        self.flusher_thread = allowed;
+        self
+    }
+
+    /// Name under which this process appears in statistics; default the program's.
+    #[must_use]
+    pub fn name(mut self, name: &str) -> Options {
+        self.name = Some(name.to_owned());
+        self
+    }
+
+    /// Opens the log, or attaches to the one that other processes have open.
+    pub fn open(self) -> Result<Log, OpenError> {
+        Log::open(self)
+    }
+
+    pub(crate) fn geometry(&self) -> Result<Geometry, OpenError> {
+        let bytes = self.ring_bytes.unwrap_or(DEFAULT_RING_BYTES);
+        if !(RING_BYTES_MIN..=RING_BYTES_MAX).contains(&bytes) {
+            return Err(OpenError::option(format!(
+                "ring size {bytes} is out of range: choose {RING_BYTES_MIN} (256 KiB) to {RING_BYTES_MAX} (512 MiB) bytes"
+            )));
+        }
+        let chunks = bytes.div_ceil(u64::from(CHUNK_BYTES)) as u32;
+        Geometry::new(PROCESSES_MAX, chunks, CHUNK_BYTES)
+            .ok_or_else(|| OpenError::option(format!("ring size {bytes} is not possible")))
+    }
+
+    pub(crate) fn config(&self) -> Result<Config, OpenError> {
+        let terminator = self.terminator.clone().unwrap_or_else(|| b"\n".to_vec());
+        if terminator.len() > TERMINATOR_MAX {
+            return Err(OpenError::option(format!(
+                "terminator of {} bytes is too long: at most {TERMINATOR_MAX}",
+                terminator.len()
+            )));
+        }
+        let mode = self.mode.unwrap_or(0o640);
+        if mode & !0o777 != 0 || mode & 0o200 == 0 {
+            return Err(OpenError::option(format!(
+                "mode {mode:o} is not possible: the owner must be able to write, and only the nine permission bits count (for example 0640)"
+            )));
+        }
+        if self.fsync == Some(Fsync::Interval(Duration::ZERO)) {
+            return Err(OpenError::option("an fsync interval of 0 is not possible: use Fsync::Batch".into()));
+        }
+        Ok(Config {
+            policy: Policy {
+                max_bytes: self.max_bytes.unwrap_or(0),
+                backups: self.backups.unwrap_or(0),
+                rule: self.size_rule.unwrap_or(SizeRule::Strict),
+            },
+            mode,
+            fsync: self.fsync.unwrap_or_default(),
+            terminator,
+            when_full: self.when_full.unwrap_or_default(),
+        })
+    }
+
+    /// What was asked for explicitly and is not what the running log has.
+    pub(crate) fn differences(&self, running: &Config, ring: &Geometry) -> Vec<Difference> {
+        let mut d = Vec::new();
+        let p = &running.policy;
+        differ(&mut d, "max_bytes", self.max_bytes.as_ref(), &p.max_bytes);
+        differ(&mut d, "backups", self.backups.as_ref(), &p.backups);
+        differ(&mut d, "size_rule", self.size_rule.as_ref(), &p.rule);
+        differ(&mut d, "mode", self.mode.as_ref(), &running.mode);
+        differ(&mut d, "fsync", self.fsync.as_ref(), &running.fsync);
+        differ(&mut d, "terminator", self.terminator.as_ref(), &running.terminator);
+        differ(&mut d, "when_full", self.when_full.as_ref(), &running.when_full);
+        let rounded = self.ring_bytes.map(|b| b.next_multiple_of(u64::from(CHUNK_BYTES)));
+        differ(&mut d, "ring_bytes", rounded.as_ref(), &ring.ring_bytes());
+        d
+    }
+}
+
+fn differ<T: PartialEq + std::fmt::Debug>(
+    d: &mut Vec<Difference>,
+    option: &'static str,
+    asked: Option<&T>,
+    runs: &T,
+) {
+    if let Some(asked) = asked
+        && asked != runs
+    {
+        d.push(Difference { option, asked: format!("{asked:?}"), running: format!("{runs:?}") });
+    }
+}
+
+/// An option that was asked for but is not in force, because the log is already open elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Name of the option.
+    pub option: &'static str,
+    /// What this process asked for.
+    pub asked: String,
+    /// What the running log has, and keeps.
+    pub running: String,
+}
+
+impl std::fmt::Display for Difference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} stays {}, {} was asked for", self.option, self.running, self.asked)
+    }
+}
+
+/// The configuration that the segment carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Config {
+    pub(crate) policy: Policy,
+    pub(crate) mode: u32,
+    pub(crate) fsync: Fsync,
+    pub(crate) terminator: Vec<u8>,
+    pub(crate) when_full: WhenFull,
+}
+
+const CONFIG_VERSION: u64 = 1;
+const WORDS: usize = header::CONFIG_BYTES / 8;
+
+impl Config {
+    pub(crate) fn encode(&self) -> [u8; header::CONFIG_BYTES] {
+        let mut w = [0u64; WORDS];
+        w[0] = CONFIG_VERSION;
+        w[1] = self.policy.max_bytes;
+        w[2] = u64::from(self.policy.backups) | rule_code(self.policy.rule) << 32;
+        let (fsync, interval) = match self.fsync {
+            Fsync::None => (0, 0),
+            Fsync::Interval(d) => (1, nanos(d)),
+            Fsync::Batch => (2, 0),
+        };
+        w[3] = u64::from(self.mode) | fsync << 32;
+        w[4] = interval;
+        let mut t = [0u8; 8];
+        t[0] = self.terminator.len() as u8;
+        for (to, from) in t[1..].iter_mut().zip(&self.terminator) {
+            *to = *from;
+        }
+        w[5] = u64::from_le_bytes(t);
+        (w[6], w[7]) = match self.when_full {
+            WhenFull::Block => (0, 0),
+            WhenFull::BlockFor(d) => (1, nanos(d)),
+            WhenFull::Drop => (2, 0),
+        };
+        let mut bytes = [0u8; header::CONFIG_BYTES];
+        for (to, word) in bytes.chunks_exact_mut(8).zip(w) {
+            to.copy_from_slice(&word.to_le_bytes());
+        }
+        let crc = crc32c::crc32c(&bytes[..header::CONFIG_BYTES - 8]);
+        bytes[header::CONFIG_BYTES - 8..].copy_from_slice(&u64::from(crc).to_le_bytes());
+        bytes
+    }
+
+    /// `None` if the bytes are not a configuration of this version.
+    pub(crate) fn decode(bytes: &[u8; header::CONFIG_BYTES]) -> Option<Config> {
+        let mut w = [0u64; WORDS];
+        for (word, b) in w.iter_mut().zip(bytes.chunks_exact(8)) {
+            *word = u64::from_le_bytes(b.try_into().ok()?);
+        }
+        let crc = crc32c::crc32c(&bytes[..header::CONFIG_BYTES - 8]);
+        if w[WORDS - 1] != u64::from(crc) || w[0] != CONFIG_VERSION {
+            return None;
+        }
+        let t = w[5].to_le_bytes();
+        let rule = if w[2] >> 32 == 0 { SizeRule::Strict } else { SizeRule::CheckBefore };
+        Some(Config {
+            policy: Policy { max_bytes: w[1], backups: w[2] as u32, rule },
+            mode: w[3] as u32,
+            fsync: match w[3] >> 32 {
+                0 => Fsync::None,
+                1 => Fsync::Interval(Duration::from_nanos(w[4])),
+                _ => Fsync::Batch,
+            },
+            terminator: t[1..].get(..t[0] as usize)?.to_vec(),
+            when_full: match w[6] {
+                0 => WhenFull::Block,
+                1 => WhenFull::BlockFor(Duration::from_nanos(w[7])),
+                _ => WhenFull::Drop,
+            },
+        })
+    }
+}
+
+fn rule_code(rule: SizeRule) -> u64 {
+    match rule {
+        SizeRule::Strict => 0,
+        SizeRule::CheckBefore => 1,
+    }
+}
+
+fn nanos(d: Duration) -> u64 {
+    u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_survives_its_encoding() {
+        let o = Options::new("x").max_bytes(7).backups(3).mode(0o600).terminator(b"\r\n");
+        for fsync in [Fsync::None, Fsync::Batch, Fsync::Interval(Duration::from_millis(5))] {
+            for full in [WhenFull::Block, WhenFull::Drop, WhenFull::BlockFor(Duration::from_secs(1))] {
+                let c =
+                    o.clone().fsync(fsync).when_full(full).size_rule(SizeRule::CheckBefore).config().unwrap();
+                assert_eq!(Config::decode(&c.encode()), Some(c));
+            }
+        }
+    }
+
+    #[test]
+    fn a_damaged_configuration_is_not_believed() {
+        let bytes = Options::new("x").config().unwrap().encode();
+        for i in 0..bytes.len() {
+            let mut b = bytes;
+            b[i] ^= 4;
+            assert_eq!(Config::decode(&b), None, "byte {i}");
+        }
+    }
+
+    #[test]
+    fn only_what_was_asked_for_explicitly_is_a_difference() {
+        let running = Options::new("x").max_bytes(10).backups(5).config().unwrap();
+        let ring = Options::new("x").geometry().unwrap();
+        assert_eq!(Options::new("x").differences(&running, &ring), []);
+        let d = Options::new("x").backups(4).max_bytes(10).differences(&running, &ring);
+        assert_eq!(d.iter().map(|d| d.option).collect::<Vec<_>>(), ["backups"]);
+    }
+
+    #[test]
+    fn absurd_options_are_refused_with_a_reason() {
+        for o in [
+            Options::new("x").ring_bytes(1),
+            Options::new("x").ring_bytes(u64::MAX),
+            Options::new("x").mode(0o7777),
+            Options::new("x").mode(0),
+            Options::new("x").terminator(b"too long!"),
+            Options::new("x").fsync(Fsync::Interval(Duration::ZERO)),
+        ] {
+            assert!(o.geometry().is_err() || o.config().is_err());
+        }
+    }
+}

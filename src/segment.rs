@@ -1,0 +1,328 @@
+//! Making, finding, checking and leaving a segment.
+//!
+//! Constraints: any number of processes come and go at once, each may be killed at any step, and
+//! what is found may be anybody's. Nothing that might hold records is ever destroyed.
+//!
+//! All of it happens under byte [`OPEN`](byte::OPEN) of the lock file, which the kernel frees when
+//! its holder dies. Who is attached holds [`ATTACH`](byte::ATTACH) shared; the last one out takes
+//! it alone and, if the ring is empty, removes segment and lock file. Hence whoever waited for `OPEN`
+//! looks again whether its lock file still bears its name ([`OpenError::LockGone`]: open it anew;
+//! [`Segment::enter`] does).
+//!
+//! A segment is made whole before its magic is stored, so one without magic is a leftover of a dead
+//! maker. The header names the lock file it goes with: with another lock file two flushers could be
+//! at work at once, so that is refused, unless the kernel proves that nobody has the segment open;
+//! then it is taken over with all its records.
+//!
+//! | found | done |
+//! |---|---|
+//! | nothing | made |
+//! | 0 bytes, or no magic | maker died: removed, made anew ([`Report::replaced`]) |
+//! | sound | attached; sizes and configuration are inherited ([`Report`] tells differences) |
+//! | sound, of an earlier boot | attached; [`Report::other_boot`] |
+//! | another lock file, nobody has it open | attached, header corrected ([`Report::adopted`]) |
+//! | another lock file otherwise | refused, left alone |
+//! | another layout version or word size | refused, left alone |
+//! | checksum or sizes wrong, truncated, another log's | refused, left alone |
+//! | not a segment at all | refused, left alone |
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::ring::layout::{Geometry, LAYOUT_VERSION, MAGIC, header as at};
+use crate::ring::mem::Mem;
+use crate::sys::byte;
+use crate::sys::{self, FileError, LockFile, MapError, Mapping, SegmentKind, SegmentObject, Shown};
+
+mod error;
+mod header;
+mod name;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests;
+
+pub use error::OpenError;
+pub use header::Header;
+pub use name::{canonical, segment_id};
+
+use header::{PAGE, Unsound};
+
+/// How long we wait for others to finish with opening or leaving.
+const OPEN_LIMIT: Duration = Duration::from_secs(10);
+/// How often [`Segment::enter`] opens a lock file that was removed meanwhile.
+const ENTRIES: usize = 100;
+
+/// Which segment is wanted.
+#[derive(Clone, Debug)]
+pub struct SegmentSpec {
+    /// The canonical path of the log ([`canonical`]).
+    pub log_path: PathBuf,
+    /// The segment's name ([`segment_id`]).
+    pub id: String,
+    /// Where it lives.
+    pub kind: SegmentKind,
+    /// Its sizes, if it has to be made.
+    pub geometry: Geometry,
+    /// Where the lock file is; `None` = beside the segment.
+    pub lock_dir: Option<PathBuf>,
+    /// Rights of segment and lock file. If others may write, they may also own.
+    pub mode: u32,
+    /// Its configuration, if it has to be made.
+    pub config: [u8; at::CONFIG_BYTES],
+}
+
+/// What [`Segment::attach`] found and did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// We made it.
+    pub created: bool,
+    /// We made it in place of a leftover whose maker had died.
+    pub replaced: bool,
+    /// Its lock file had been lost; the kernel proved that nobody used it.
+    pub adopted: bool,
+    /// It was made before the machine's last start.
+    pub other_boot: bool,
+    /// Its sizes are not those asked for.
+    pub geometry_differs: bool,
+    /// Its configuration is not the one asked for.
+    pub config_differs: bool,
+}
+
+/// How [`Segment::release`] left the segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Departure {
+    /// Others are attached.
+    OthersRemain,
+    /// We were the last, but records are left: it stays for the next start.
+    RecordsRemain,
+    /// We were the last: segment and lock file are gone.
+    Removed,
+}
+
+/// A segment we are attached to. Ends with [`Segment::release`]; if it is dropped instead, the lock
+/// file keeps us attached until it is dropped too.
+#[derive(Debug)]
+pub struct Segment {
+    mapping: Mapping,
+    header: Header,
+}
+
+impl Segment {
+    /// Opens the lock file and attaches, again if the lock file was removed meanwhile.
+    pub fn enter(spec: &SegmentSpec) -> Result<(Segment, LockFile, Report), OpenError> {
+        let path = spec.lock_path();
+        match &spec.lock_dir {
+            Some(dir) => sys::make_private_dir(dir, spec.mode)
+                .map_err(|e| FileError::io("create the lock directory", dir, e))?,
+            None if spec.kind == SegmentKind::Shm && !sys::segment_dir().is_dir() => {
+                return Err(MapError::NoSharedMemory { dir: Shown(sys::segment_dir()) }.into());
+            }
+            None => {}
+        }
+        for _ in 0..ENTRIES {
+            let lock = LockFile::open(&path, spec.mode)?;
+            match Segment::attach(spec, &lock) {
+                Err(OpenError::LockGone { .. }) => {}
+                Err(e) => return Err(e),
+                Ok((segment, report)) => return Ok((segment, lock, report)),
+            }
+        }
+        Err(FileError::Unstable { path: Shown(path) }.into())
+    }
+
+    /// Finds or makes the segment and takes [`ATTACH`](byte::ATTACH) for as long as `lock` lives.
+    pub fn attach(spec: &SegmentSpec, lock: &LockFile) -> Result<(Segment, Report), OpenError> {
+        let path = spec.log_path.as_os_str().as_encoded_bytes();
+        if path.len() > at::PATH_MAX {
+            return Err(OpenError::PathTooLong { len: path.len(), max: at::PATH_MAX });
+        }
+        let _open = Opening::begin(lock, "opening")?;
+        let found = find(spec, lock)?;
+        let (segment, report) = match found {
+            Found::Sound(object, header) => join(spec, lock, object, *header)?,
+            Found::Nothing => (make(spec, lock)?, Report { created: true, ..Report::default() }),
+            Found::HalfMade(object) => {
+                object.remove().map_err(|e| FileError::io("remove", object.path(), e))?;
+                let report = Report { created: true, replaced: true, ..Report::default() };
+                (make(spec, lock)?, report)
+            }
+        };
+        match lock.try_lock_shared(byte::ATTACH) {
+            Ok(true) => Ok((segment, report)),
+            Ok(false) => Err(OpenError::held(lock)),
+            Err(e) => Err(FileError::io("lock", lock.path(), e).into()),
+        }
+    }
+
+    /// Leaves. The last one out removes segment and lock file, if `is_empty` says that nothing is
+    /// left in it. Whatever happens, we are no longer attached afterwards.
+    pub fn release(
+        &self,
+        lock: &LockFile,
+        is_empty: impl FnOnce(&Segment) -> bool,
+    ) -> Result<Departure, OpenError> {
+        let left = Opening::begin(lock, "leaving").and_then(|open| {
+            let done = self.leave(lock, is_empty);
+            // Before OPEN, or the next one in would find ATTACH taken.
+            let unlocked = lock.unlock(byte::ATTACH);
+            drop(open);
+            let done = done.and_then(|departure| unlocked.map(|()| departure));
+            done.map_err(|e| FileError::io("remove", self.mapping.path(), e).into())
+        });
+        if left.is_err() {
+            // The first error is the one to tell; this one only fails for a stale handle.
+            let _ = lock.unlock(byte::ATTACH);
+        }
+        left
+    }
+
+    fn leave(&self, lock: &LockFile, is_empty: impl FnOnce(&Segment) -> bool) -> io::Result<Departure> {
+        if !lock.try_lock(byte::ATTACH)? {
+            return Ok(Departure::OthersRemain);
+        }
+        if !is_empty(self) {
+            return Ok(Departure::RecordsRemain);
+        }
+        self.mapping.unlink()?;
+        lock.unlink()?;
+        Ok(Departure::Removed)
+    }
+
+    /// The memory.
+    pub fn mapping(&self) -> &Mapping {
+        &self.mapping
+    }
+
+    /// The sizes, checked against the mapping.
+    pub fn geometry(&self) -> &Geometry {
+        &self.header.geometry
+    }
+
+    /// What the header said when we attached.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+}
+
+/// Byte [`OPEN`](byte::OPEN) of a lock file that still bears its name; given back when dropped.
+struct Opening<'a>(&'a LockFile);
+
+impl<'a> Opening<'a> {
+    fn begin(lock: &'a LockFile, what: &str) -> Result<Opening<'a>, OpenError> {
+        let io = |e| OpenError::from(FileError::io("lock", lock.path(), e));
+        if !lock.lock_within(byte::OPEN, OPEN_LIMIT).map_err(io)? {
+            return Err(OpenError::held(lock));
+        }
+        let opening = Opening(lock);
+        if !lock.is_current().map_err(io)? {
+            return Err(OpenError::LockGone { path: lock.path().into() });
+        }
+        // For people only: a full disk must not keep anybody from opening.
+        let _ = lock.note(&format!("process {} ({}), {what}", sys::pid(), sys::program_name()));
+        Ok(opening)
+    }
+}
+
+impl Drop for Opening<'_> {
+    fn drop(&mut self) {
+        // It can only fail for a stale handle, which holds no lock.
+        let _ = self.0.unlock(byte::OPEN);
+    }
+}
+
+enum Found {
+    Nothing,
+    HalfMade(SegmentObject),
+    Sound(SegmentObject, Box<Header>),
+}
+
+fn find(spec: &SegmentSpec, lock: &LockFile) -> Result<Found, OpenError> {
+    let Some(object) = SegmentObject::find(&spec.kind, &spec.id, spec.mode)? else {
+        return Ok(Found::Nothing);
+    };
+    let path = object.path();
+    let io = |e| FileError::io("read", path, e);
+    let mut page = [0; PAGE];
+    let have = object.read(&mut page).map_err(io)?;
+    let header = match header::parse(&page[..have]) {
+        Ok(header) => header,
+        Err(Unsound::HalfMade) => return Ok(Found::HalfMade(object)),
+        Err(unsound) => return Err(OpenError::unsound(unsound, path, lock.path(), have)),
+    };
+    let (found, needed) = (object.bytes().map_err(io)?, header.geometry.segment_bytes() as u64);
+    if found < needed {
+        return Err(MapError::Short { path: path.into(), found, needed }.into());
+    }
+    if header.path != spec.log_path.as_os_str().as_encoded_bytes() {
+        return Err(OpenError::collision(path, &spec.log_path, &header.path));
+    }
+    Ok(Found::Sound(object, Box::new(header)))
+}
+
+fn join(
+    spec: &SegmentSpec,
+    lock: &LockFile,
+    object: SegmentObject,
+    mut header: Header,
+) -> Result<(Segment, Report), OpenError> {
+    let adopted = header.lock != lock.identity();
+    if adopted {
+        adopt(&object, &mut header, lock)?;
+    }
+    let boot = sys::boot_id();
+    let report = Report {
+        adopted,
+        other_boot: header.boot_id != boot && boot != [0; 16] && header.boot_id != [0; 16],
+        geometry_differs: header.geometry != spec.geometry,
+        config_differs: header.config != spec.config,
+        ..Report::default()
+    };
+    let mapping = object.map(header.geometry.segment_bytes())?;
+    Ok((Segment { mapping, header }, report))
+}
+
+/// Gives a segment that lost its lock file a new one, if nobody can be using it.
+fn adopt(object: &SegmentObject, header: &mut Header, lock: &LockFile) -> Result<(), OpenError> {
+    if !object.is_ours_alone() {
+        let (path, lock) = (object.path().into(), lock.path().into());
+        return Err(OpenError::LockReplaced { path, lock });
+    }
+    header.lock = lock.identity();
+    let page = header.encode();
+    // Identity and checksum are neighbours, written in one step.
+    let patch = &page[at::LOCK_DEV..at::CRC + 8];
+    let done = object.write(at::LOCK_DEV as u64, patch);
+    done.map_err(|e| FileError::io("write", object.path(), e).into())
+}
+
+fn make(spec: &SegmentSpec, lock: &LockFile) -> Result<Segment, OpenError> {
+    let path = spec.object_path();
+    let header = Header {
+        geometry: spec.geometry,
+        generation: 1,
+        uuid: sys::uuid().map_err(|e| FileError::io("get random bytes for", &path, e))?,
+        boot_id: sys::boot_id(),
+        created_ns: sys::unix_ns(),
+        creator_pid: sys::pid(),
+        creator_uid: sys::user(),
+        lock: lock.identity(),
+        config: spec.config,
+        path: spec.log_path.as_os_str().as_encoded_bytes().to_vec(),
+    };
+    let bytes = spec.geometry.segment_bytes();
+    let mapping = SegmentObject::create(&spec.kind, &spec.id, bytes, spec.mode)?;
+    publish(&mapping, &header.encode());
+    Ok(Segment { mapping, header })
+}
+
+/// Version first, so that a leftover is known for ours; magic last, so that it is known for one.
+fn publish(mapping: &impl Mem, page: &[u8; PAGE]) {
+    let mut version = [0; 8];
+    version.copy_from_slice(&page[at::VERSION..at::VERSION + 8]);
+    mapping.store(at::VERSION, u64::from_le_bytes(version), Ordering::Relaxed);
+    mapping.fence(Ordering::SeqCst);
+    mapping.put(at::SEGMENT_BYTES, &page[at::SEGMENT_BYTES..]);
+    mapping.store(at::MAGIC, MAGIC, Ordering::Release);
+}

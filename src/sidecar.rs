@@ -1,0 +1,200 @@
+//! The sidecar: a process whose only work is to flush, preferred over producers' threads.
+
+use crate::attached::{Attached, Membership};
+use crate::error::OpenError;
+use crate::flush::{Event, Flusher, Kind, Wish};
+use crate::log::Log;
+use crate::options::{Difference, Options};
+use crate::ring::layout::word;
+use crate::ring::mem::Mem;
+use crate::sys::{self, LockFile, byte};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+/// How often a sidecar that waits for a lock looks whether it is to stop.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Asks a running [`Sidecar`] for things; may be used from a signal-handling thread.
+#[derive(Clone, Debug, Default)]
+pub struct Control {
+    asked: Arc<Asked>,
+}
+
+#[derive(Debug, Default)]
+struct Asked {
+    stop: AtomicBool,
+    rotate: AtomicU64,
+    reopen: AtomicU64,
+    running: std::sync::Mutex<Option<Arc<Attached>>>,
+}
+
+impl Control {
+    /// Drain, and end.
+    pub fn stop(&self) {
+        self.asked.stop.store(true, Relaxed);
+        self.ring();
+    }
+
+    /// Rotate the file now.
+    pub fn rotate(&self) {
+        self.asked.rotate.fetch_add(1, Relaxed);
+        self.ring();
+    }
+
+    /// Look whether the file was moved or deleted, and make a new one if so.
+    pub fn reopen(&self) {
+        self.asked.reopen.fetch_add(1, Relaxed);
+        self.ring();
+    }
+
+    fn stopped(&self) -> bool {
+        self.asked.stop.load(Relaxed)
+    }
+
+    fn ring(&self) {
+        let running = self.asked.running.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(at) = running.as_ref() {
+            at.ring();
+        }
+    }
+
+    fn set_running(&self, at: Option<Arc<Attached>>) {
+        *self.asked.running.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = at;
+    }
+
+    /// Passes requests on to the segment, where the flusher looks for them.
+    fn pass_on(&self, at: &Attached) {
+        for (count, word) in
+            [(&self.asked.rotate, word::ROTATE_REQUESTS), (&self.asked.reopen, word::REOPEN_REQUESTS)]
+        {
+            let n = count.swap(0, Relaxed);
+            if n > 0 {
+                at.mem().add(word, n, Relaxed);
+            }
+        }
+    }
+}
+
+/// Why a sidecar ended before it was asked to.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// A lock could not be asked for.
+    #[error("cannot lock {path}: {source}")]
+    Lock {
+        /// The lock file.
+        path: std::path::PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The log could not be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// Records are left in the ring, because the file cannot be written.
+    #[error(
+        "stopped with records left in memory, because the file cannot be written: they are kept for the next flusher"
+    )]
+    Undrained,
+}
+
+/// A flusher that has the process's thread for itself.
+pub struct Sidecar {
+    log: Log,
+    tell: Box<dyn FnMut(Event) + Send>,
+}
+
+impl std::fmt::Debug for Sidecar {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sidecar").field("log", &self.log).finish_non_exhaustive()
+    }
+}
+
+impl Options {
+    /// Opens the log to flush it: makes the segment if there is none, and writes no records.
+    pub fn sidecar(self) -> Result<Sidecar, OpenError> {
+        Ok(Sidecar { log: Log::guest(self)?, tell: Box::new(|_| {}) })
+    }
+}
+
+impl Sidecar {
+    /// Calls `tell` with everything that is worth telling, from the thread that runs.
+    pub fn on_event(&mut self, tell: impl FnMut(Event) + Send + 'static) {
+        self.tell = Box::new(tell);
+    }
+
+    /// The log.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// As [`Log::differences`].
+    pub fn differences(&self) -> Vec<Difference> {
+        self.log.differences()
+    }
+
+    /// Flushes until [`Control::stop`]; then drains and returns.
+    pub fn run(&mut self, control: &Control) -> Result<(), RunError> {
+        let member: Arc<Membership> = self.log.attached()?;
+        let at = &member.0;
+        control.set_running(Some(Arc::clone(at)));
+        let done = self.run_attached(at, control);
+        control.set_running(None);
+        done
+    }
+
+    fn run_attached(&mut self, at: &Arc<Attached>, control: &Control) -> Result<(), RunError> {
+        let path = at.lock.path().to_owned();
+        let io = |source| RunError::Lock { path: path.clone(), source };
+        let lock = LockFile::open(&path, at.segment_mode()).map_err(|e| io(std::io::Error::other(e)))?;
+        if !self.wait_for(at, &lock, byte::SIDECAR, control).map_err(&io)? {
+            return Ok(());
+        }
+        at.mem().store(word::SIDECAR, u64::from(sys::pid()), Relaxed);
+        at.ring();
+        let mut drained = true;
+        if self.wait_for(at, &lock, byte::FLUSHER, control).map_err(&io)? {
+            let wish = &mut || {
+                control.pass_on(at);
+                if control.stopped() { Wish::Stop } else { Wish::GoOn }
+            };
+            Flusher::take_over(at, &lock, Kind::Sidecar, &mut *self.tell).run(wish);
+            drained = !at.has_errno();
+            at.mem().store(word::SIDECAR, 0, Relaxed);
+            lock.unlock(byte::FLUSHER).map_err(&io)?;
+        }
+        at.mem().store(word::SIDECAR, 0, Relaxed);
+        lock.unlock(byte::SIDECAR).map_err(&io)?;
+        (self.tell)(Event::Stopped);
+        if drained { Ok(()) } else { Err(RunError::Undrained) }
+    }
+
+    /// Waits for a byte of the lock file; false if it is to stop instead.
+    fn wait_for(
+        &mut self,
+        at: &Attached,
+        lock: &LockFile,
+        which: u64,
+        control: &Control,
+    ) -> std::io::Result<bool> {
+        let mut told = which != byte::SIDECAR;
+        loop {
+            if control.stopped() {
+                return Ok(false);
+            }
+            if lock.lock_within(which, LOOK)? {
+                return Ok(true);
+            }
+            if !told {
+                told = true;
+                (self.tell)(Event::Waiting { pid: at.mem().load(word::SIDECAR, Relaxed) });
+            }
+        }
+    }
+}
+
+impl Attached {
+    pub(crate) fn has_errno(&self) -> bool {
+        self.mem().load(word::FLUSHER_ERROR, Relaxed) != 0
+    }
+}

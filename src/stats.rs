@@ -1,0 +1,95 @@
+//! What can be seen of a log from outside, without disturbing it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A snapshot of a log. Numbers are read one after the other while the log runs on, so they may be
+/// a record apart from each other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Canonical path of the log.
+    pub path: PathBuf,
+    /// Name of the segment: of shared memory, or of the mapped file.
+    pub segment: String,
+    /// Bytes of the segment, and of the ring in it.
+    pub segment_bytes: u64,
+    /// See `segment_bytes`.
+    pub ring_bytes: u64,
+    /// Longest record, in bytes, terminator included.
+    pub record_bytes_max: u64,
+    /// Chunks of the ring, and how many of them are in use.
+    pub chunks: u32,
+    /// See `chunks`.
+    pub chunks_in_use: u32,
+    /// Who flushes now, if anyone.
+    pub flusher: Option<FlusherInfo>,
+    /// Everybody who is attached.
+    pub producers: Vec<ProducerInfo>,
+    /// Records in the ring that are not yet in the file, and their payload bytes.
+    pub lag_records: u64,
+    /// See `lag_records`.
+    pub lag_bytes: u64,
+    /// Since the segment was made.
+    pub counters: Counters,
+    /// Errno of the flusher's last failed action; `None` if all is well.
+    pub error: Option<i32>,
+    /// Bytes of the log file that are committed.
+    pub file_bytes: u64,
+    /// The log file and its rotated files: name and size in bytes, newest first.
+    pub files: Vec<(String, u64)>,
+}
+
+/// Who holds the flusher's lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlusherInfo {
+    /// Process id, in its own pid namespace.
+    pub pid: u64,
+    /// True for the sidecar, false for a producer's thread.
+    pub sidecar: bool,
+    /// How many flushers this segment has had, this one included.
+    pub epoch: u64,
+}
+
+/// One attached process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProducerInfo {
+    /// Number of its slot.
+    pub slot: u32,
+    /// Process id, in its own pid namespace.
+    pub pid: u64,
+    /// Name of the program.
+    pub name: String,
+    /// False if the kernel says that it is dead; it is cleaned up at the flusher's next round.
+    pub alive: bool,
+    /// Records and bytes of it that are in the file.
+    pub records: u64,
+    /// See `records`.
+    pub bytes: u64,
+    /// Records refused because the ring was full.
+    pub drops: u64,
+    /// Records refused because they were longer than the maximum.
+    pub too_long: u64,
+    /// How long its calls have waited for room.
+    pub blocked: Duration,
+    /// When it attached, nanoseconds of the Unix epoch.
+    pub attached_unix_ns: u64,
+}
+
+/// Counters of a segment; `docs/operating.md` says what each means and what to do about it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Counters {
+    pub records: u64,
+    pub bytes: u64,
+    pub batches: u64,
+    pub rotations: u64,
+    pub takeovers: u64,
+    pub truncated_bytes: u64,
+    pub reaped: u64,
+    pub lost_unfinished: u64,
+    pub revoked: u64,
+    pub corrupt_chunks: u64,
+    pub lost_corrupt: u64,
+    pub io_errors: u64,
+    pub file_surprises: u64,
+}

@@ -1,0 +1,271 @@
+//! The operating system: the only code that calls it, and the only place for `cfg(unix | windows)`.
+//!
+//! This file is the contract; `unix/` fulfils it, and a twin for another system lies beside it with
+//! the same names. The rest of the crate sees only what is re-exported here.
+//!
+//! # What a twin must provide
+//!
+//! | item | promise |
+//! |---|---|
+//! | [`Epoch`], [`fork_epoch`] | A process that was copied (fork, raw clone) knows it by one plain load and a compare. Where processes are not copied, both are constant. |
+//! | [`LockFile`] | Locks on single bytes, owned by the *handle*: freed by the kernel at any death of the process, not kept alive by a copied child, not dropped because somebody else in the process closed the same file. `held_by_other` asks without taking. Opening proves that the path still names the file that was opened. The bytes lie where a mandatory lock harms nobody (Windows: beyond the end of the file). |
+//! | [`SegmentObject`], [`Mapping`] | A named memory object or a mapped file, vetted before it is touched (kind, owner, rights, length), its room reserved when it is made, never removed but by `unlink`/`remove`, which never remove a successor of the same name. `read` copies from the object without touching its pages. Where a named object dies with its last handle, `links` is 1 while it is mapped and `unlink` does nothing. |
+//! | `impl Mem for Mapping` | The access rules of [`crate::ring::mem`]. |
+//! | [`Mapping::wait`], [`Mapping::wake`] | Sleep across processes until a word's low half changes, never longer than the time limit; spurious returns are allowed and lost wakes only cost the time limit. Without a kernel primitive: a named event, or naps of at most 5 ms. |
+//! | [`full_barrier_everywhere`] | `true` only if every running thread of every process has passed a full barrier since the call. |
+//! | [`process_gone`] | `true` only on proof. Time and silence are no proof. |
+//! | [`LogFile`], [`dir`] | Positioned writes without append mode, an exclusive non-blocking ownership of the whole file (Windows: a sharing mode that still lets others read, rename and delete), and directory operations that fail rather than overwrite unasked. |
+//! | [`segment_dir`] | The place of lock files when nobody chose one: the same for every process of the machine, whatever its environment says (so never `TMPDIR` or `TEMP`), emptied at reboot where there is such a place. |
+//!
+//! # Rights
+//!
+//! Everything that is opened must be a regular file of our own effective user, and no wider open to
+//! writers than `mode` says. A `mode` that lets the group or others write is the user's word that the
+//! log is shared between users; then, and only then, foreign owners are accepted too.
+//!
+//! # Damage
+//!
+//! | found | done |
+//! |---|---|
+//! | symlink, directory, device or foreign file in our place | refused, untouched ([`FileError`]) |
+//! | file replaced between its opening and its check | opened again |
+//! | fork beside an opening | descriptor thrown away before it carries a lock, opened again |
+//! | no room for the segment | object removed, [`MapError::NoRoom`] with the figures |
+//! | object shorter than its header says | [`MapError::Short`], never a fatal signal |
+//! | object removed while mapped | [`Mapping::links`] is 0; the memory stays valid |
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+#[cfg(unix)]
+mod unix;
+#[cfg(unix)]
+pub use unix::{
+    Epoch, LockFile, LogFile, Mapping, SegmentObject, block_signals, boot_id, dir, fork_epoch,
+    full_barrier_everywhere, make_private_dir, monotonic_ns, pid, pid_namespace, process_gone, program_name,
+    resolve_path, segment_dir, start_time, stop_myself, unix_ns, user, uuid,
+};
+// The seam for Windows: `windows/mod.rs` with the same names, and
+// `#[cfg(windows)] mod windows; #[cfg(windows)] pub use windows::{...};`
+
+#[cfg(all(test, unix))]
+pub(crate) use unix::testing;
+
+/// Bytes of the lock file. Each is one lock.
+pub mod byte {
+    /// Who flushes.
+    pub const FLUSHER: u64 = 0;
+    /// Who is next to flush.
+    pub const STANDBY: u64 = 1;
+    /// Shared by all that are attached; exclusive only for the last one out.
+    pub const ATTACH: u64 = 2;
+    /// A sidecar that wants to flush.
+    pub const SIDECAR: u64 = 3;
+    /// Who makes, checks or removes the segment.
+    pub const OPEN: u64 = 4;
+    /// The first of the producers' slots.
+    pub const SLOTS: u64 = 16;
+
+    /// The byte of a producer's slot.
+    #[inline]
+    pub const fn slot(slot: u32) -> u64 {
+        SLOTS + slot as u64
+    }
+}
+
+/// What a file is, whatever its name: device and inode, or what the platform has in their place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct FileId {
+    /// The file system.
+    pub dev: u64,
+    /// The file in it.
+    pub ino: u64,
+}
+
+impl fmt::Display for FileId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}:{}", self.dev, self.ino)
+    }
+}
+
+/// Where a segment lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SegmentKind {
+    /// Named shared memory, gone at reboot.
+    Shm,
+    /// A mapped file at this path, for containers that share a volume, other users, a durable ring.
+    File(PathBuf),
+}
+
+/// What [`LogFile::open`] may create.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Create {
+    /// Nothing: the file must exist.
+    Never,
+    /// The file, if it is missing.
+    IfMissing,
+    /// The file, which must not exist.
+    New,
+}
+
+/// Why a file in our place is not usable.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FileError {
+    /// A symbolic link stands there.
+    #[error("{path} is a symbolic link, which crlog does not follow here: remove it")]
+    Symlink {
+        /// The file.
+        path: Shown,
+    },
+    /// A directory, pipe, device or socket stands there.
+    #[error("{path} is {what}, not a regular file: choose another path")]
+    NotRegular {
+        /// The file.
+        path: Shown,
+        /// What it is instead.
+        what: &'static str,
+    },
+    /// It belongs to somebody else.
+    #[error(
+        "{path} belongs to user {found}, not to us (user {ours}): run as that user, let its owner \
+         remove it, or configure a mode that shares the log between users"
+    )]
+    Foreign {
+        /// The file.
+        path: Shown,
+        /// Its owner.
+        found: u32,
+        /// Our effective user.
+        ours: u32,
+    },
+    /// More users may write to it than were meant to.
+    #[error("{path} has mode {found:03o}, but only {allowed:03o} is configured: chmod or remove it")]
+    TooOpen {
+        /// The file.
+        path: Shown,
+        /// Its mode.
+        found: u32,
+        /// The configured mode.
+        allowed: u32,
+    },
+    /// The table of lock-carrying descriptors is full.
+    #[error("{path} not opened: this process holds {limit} files of crlog already; close some logs")]
+    TooMany {
+        /// The file.
+        path: Shown,
+        /// Size of the table.
+        limit: usize,
+    },
+    /// The name changed its meaning each time we looked.
+    #[error("{path} is replaced by somebody again and again: find out who does that")]
+    Unstable {
+        /// The file.
+        path: Shown,
+    },
+    /// The system refused.
+    #[error("cannot {doing} {path}: {source}")]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// The file.
+        path: Shown,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+impl FileError {
+    pub(crate) fn io(doing: &'static str, path: &std::path::Path, source: impl Into<io::Error>) -> FileError {
+        FileError::Io { doing, path: path.into(), source: source.into() }
+    }
+
+    /// Whether the file is simply not there.
+    pub fn is_absent(&self) -> bool {
+        matches!(self, FileError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+/// Why memory for a segment cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MapError {
+    /// The object, or what stands in its place, is not usable.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The file system has too little room.
+    #[error(
+        "a segment of {asked} bytes does not fit on {dir}, which has {free} bytes free: ask for a \
+         smaller ring, or for a mapped-file segment on a file system with more room"
+    )]
+    NoRoom {
+        /// Bytes wanted.
+        asked: u64,
+        /// Where.
+        dir: Shown,
+        /// Bytes free there.
+        free: u64,
+    },
+    /// There is no shared memory on this machine.
+    #[error(
+        "{dir} is missing, so there is no shared memory here: mount a tmpfs there, or use a mapped-file segment"
+    )]
+    NoSharedMemory {
+        /// Where it should be.
+        dir: Shown,
+    },
+    /// Somebody made it first.
+    #[error("{path} exists already")]
+    Exists {
+        /// The object.
+        path: Shown,
+    },
+    /// The object is shorter than it must be.
+    #[error(
+        "{path} has {found} bytes where {needed} are needed: it was truncated; remove it once nobody uses it"
+    )]
+    Short {
+        /// The object.
+        path: Shown,
+        /// Its length.
+        found: u64,
+        /// The length it must have.
+        needed: u64,
+    },
+}
+
+/// A failed write to the log file.
+#[derive(Debug, thiserror::Error)]
+#[error("{source} (after {written} bytes)")]
+pub struct WriteError {
+    /// Bytes that did reach the file.
+    pub written: u64,
+    /// The system's reason.
+    pub source: io::Error,
+}
+
+/// A path that prints itself in one line, whatever bytes it holds.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Shown(pub PathBuf);
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for c in self.0.to_string_lossy().chars() {
+            if c.is_control() { write!(f, "{}", c.escape_default())? } else { write!(f, "{c}")? }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<P: AsRef<std::path::Path> + ?Sized> From<&P> for Shown {
+    fn from(path: &P) -> Shown {
+        Shown(path.as_ref().to_path_buf())
+    }
+}

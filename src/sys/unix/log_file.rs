@@ -1,0 +1,152 @@
+//! The log file, as its one flusher writes it.
+//!
+//! Constraints: what is written goes where the journal says (so no append mode, and nothing
+//! asynchronous: a write must not outlive its process's lock); pieces come straight from the segment,
+//! so no reference to them is ever made; two segments never write one file, whatever links and names
+//! led to it, hence [`LogFile::try_own`].
+//!
+//! | found | done |
+//! |---|---|
+//! | directory, pipe, device, symbolic link | refused |
+//! | short write, interrupted write | gone on with |
+//! | error in the middle | [`WriteError`] with the bytes that are in the file |
+//! | mapping truncated by somebody | the kernel answers `EFAULT`: an error, not a signal |
+
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::path::Path;
+
+use rustix::fs::{fdatasync, ftruncate};
+
+use super::descriptor::Descriptor;
+use super::file::{Trust, open_guarded, stat_of};
+use super::lock;
+use crate::sys::{Create, FileError, FileId, WriteError};
+
+/// Most pieces that one system call takes (`UIO_MAXIOV`).
+const PIECES: usize = 1024;
+
+/// An open log file.
+#[derive(Debug)]
+pub struct LogFile {
+    fd: Descriptor,
+    id: FileId,
+}
+
+impl LogFile {
+    /// Opens the file. If we create it, it has exactly this mode; otherwise its mode is left alone.
+    pub fn open(path: &Path, mode: u32, create: Create) -> Result<LogFile, FileError> {
+        let (fd, id) = open_guarded(path, mode, create, Trust::Anyones)?;
+        Ok(LogFile { fd, id })
+    }
+
+    /// Takes the whole file for this handle; `false` if another one has it, also one of ours.
+    pub fn try_own(&self) -> io::Result<bool> {
+        lock::try_own(self.raw()?)
+    }
+
+    /// Which file this is.
+    pub fn identity(&self) -> FileId {
+        self.id
+    }
+
+    /// Its length.
+    pub fn size(&self) -> io::Result<u64> {
+        let size = stat_of(self.fd.fd()?)?.st_size;
+        u64::try_from(size).map_err(|_| io::Error::other("negative file size"))
+    }
+
+    /// How many names it has; 0 = somebody removed it.
+    pub fn links(&self) -> io::Result<u64> {
+        Ok(stat_of(self.fd.fd()?)?.st_nlink)
+    }
+
+    /// Writes the pieces one after the other, from offset `at` on. Returns the bytes written: all.
+    ///
+    /// # Safety
+    /// Each piece must be readable for its length during the call. The bytes may belong to a shared
+    /// mapping; if others write to them meanwhile, it is undefined which bytes the file gets.
+    pub unsafe fn write_pieces(&self, pieces: &[(*const u8, usize)], at: u64) -> Result<u64, WriteError> {
+        let mut written = 0;
+        let mut rest = pieces;
+        let mut skip = 0;
+        while let Some((batch, len)) = Batch::fill(rest, skip) {
+            // SAFETY: the caller vouches for the pieces, of which the batch holds parts.
+            match unsafe { self.write_batch(&batch.parts[..len], at + written) } {
+                Ok(n) => {
+                    written += n as u64;
+                    (rest, skip) = advance(rest, skip + n);
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => return Err(WriteError { written, source }),
+            }
+        }
+        Ok(written)
+    }
+
+    /// # Safety
+    /// As for [`LogFile::write_pieces`].
+    unsafe fn write_batch(&self, parts: &[libc::iovec], at: u64) -> io::Result<usize> {
+        let offset = libc::off_t::try_from(at).map_err(|_| io::ErrorKind::FileTooLarge)?;
+        let count = parts.len() as libc::c_int;
+        // SAFETY: `parts` is a valid array of `count` readable pieces, by the caller's word; the
+        // kernel checks each address itself.
+        match unsafe { libc::pwritev(self.raw()?, parts.as_ptr(), count, offset) } {
+            0 => Err(io::ErrorKind::WriteZero.into()),
+            n => usize::try_from(n).map_err(|_| io::Error::last_os_error()),
+        }
+    }
+
+    /// Cuts the file to this length.
+    pub fn truncate(&self, len: u64) -> io::Result<()> {
+        Ok(ftruncate(self.fd.fd()?, len)?)
+    }
+
+    /// Waits until what was written survives a power loss.
+    pub fn sync_data(&self) -> io::Result<()> {
+        Ok(fdatasync(self.fd.fd()?)?)
+    }
+
+    fn raw(&self) -> io::Result<RawFd> {
+        Ok(self.fd.fd()?.as_raw_fd())
+    }
+}
+
+/// What one system call gets.
+struct Batch {
+    parts: [libc::iovec; PIECES],
+}
+
+impl Batch {
+    /// The next non-empty parts after `skip` bytes of the first piece; `None` if nothing is left.
+    fn fill(pieces: &[(*const u8, usize)], skip: usize) -> Option<(Batch, usize)> {
+        let none = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
+        let mut batch = Batch { parts: [none; PIECES] };
+        let mut used = 0;
+        let mut skip = skip;
+        for &(start, len) in pieces {
+            if used == PIECES {
+                break;
+            }
+            if len > skip {
+                let iov_base = start.wrapping_add(skip).cast_mut().cast();
+                batch.parts[used] = libc::iovec { iov_base, iov_len: len - skip };
+                used += 1;
+            }
+            skip = 0;
+        }
+        (used > 0).then_some((batch, used))
+    }
+}
+
+/// What is left after the first `done` bytes: pieces, and how much of the first of them is done.
+fn advance(pieces: &[(*const u8, usize)], done: usize) -> (&[(*const u8, usize)], usize) {
+    let mut done = done;
+    for (i, &(_, len)) in pieces.iter().enumerate() {
+        if done < len {
+            return (&pieces[i..], done);
+        }
+        done -= len;
+    }
+    (&[], 0)
+}

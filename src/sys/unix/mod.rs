@@ -1,0 +1,52 @@
+//! The contract of [`super`] on Unix. Built and tested on Linux.
+
+#[allow(unsafe_code)]
+mod descriptor;
+pub mod dir;
+mod file;
+#[allow(unsafe_code)]
+mod fork;
+#[allow(unsafe_code)]
+mod lock;
+#[allow(unsafe_code)]
+mod log_file;
+#[allow(unsafe_code)]
+mod map;
+mod object;
+mod path;
+mod process;
+#[allow(unsafe_code)]
+mod signal;
+#[allow(unsafe_code)]
+mod wait;
+
+pub use fork::{Epoch, fork_epoch};
+pub use lock::LockFile;
+pub use log_file::LogFile;
+pub use map::Mapping;
+pub use object::{SegmentObject, segment_dir};
+pub use path::{make_private_dir, resolve_path};
+pub use process::{
+    boot_id, monotonic_ns, pid, pid_namespace, process_gone, program_name, start_time, unix_ns, user, uuid,
+};
+pub use signal::{block_signals, stop_myself};
+pub use wait::full_barrier_everywhere;
+
+#[cfg(test)]
+#[allow(unsafe_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod fork_tests;
+#[cfg(test)]
+#[allow(unsafe_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod lock_tests;
+#[cfg(test)]
+#[allow(unsafe_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod log_file_tests;
+#[cfg(test)]
+#[allow(unsafe_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod map_tests;
+#[cfg(test)]
+#[allow(unsafe_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod process_tests;
+#[cfg(test)]
+#[allow(unsafe_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+pub(crate) mod testing;

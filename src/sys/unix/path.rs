@@ -1,0 +1,75 @@
+//! Names of files, resolved so that every process means the same one.
+
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+
+use super::process::user;
+
+/// As many links as the kernel follows.
+const LINKS: usize = 40;
+
+/// The one name of a file that need not exist: its directory resolved, and itself, if it is a link,
+/// replaced by what it points to, also when that is missing. Refuses a directory, and a parent that
+/// is missing or that we may not write to.
+pub fn resolve_path(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_path_buf();
+    for _ in 0..=LINKS {
+        let resolved = in_real_parent(&path)?;
+        match fs::read_link(&resolved) {
+            Ok(target) => path = resolved.parent().unwrap_or(Path::new("/")).join(target),
+            Err(_) => return checked(resolved),
+        }
+    }
+    Err(refused(io::ErrorKind::InvalidInput, &path, "too many symbolic links"))
+}
+
+fn in_real_parent(path: &Path) -> io::Result<PathBuf> {
+    let slash = path.as_os_str().as_bytes().last() == Some(&b'/');
+    let name = path.file_name().filter(|_| !slash);
+    let Some(name) = name else {
+        return Err(refused(io::ErrorKind::IsADirectory, path, "names a directory, not a file"));
+    };
+    let parent = match path.parent() {
+        Some(p) if !p.as_os_str().is_empty() => p,
+        _ => Path::new("."),
+    };
+    let real = fs::canonicalize(parent).map_err(|e| {
+        let why = match e.kind() {
+            io::ErrorKind::NotFound => "its directory does not exist".to_owned(),
+            _ => format!("its directory cannot be entered: {e}"),
+        };
+        refused(e.kind(), path, &why)
+    })?;
+    if !real.is_dir() {
+        return Err(refused(io::ErrorKind::NotADirectory, path, "its parent is not a directory"));
+    }
+    Ok(real.join(name))
+}
+
+fn checked(path: PathBuf) -> io::Result<PathBuf> {
+    if path.is_dir() {
+        return Err(refused(io::ErrorKind::IsADirectory, &path, "is a directory"));
+    }
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    let may = accessat(CWD, parent, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS);
+    may.map_err(|e| {
+        let why = format!("user {} may not write to its directory: {e}", user());
+        refused(io::Error::from(e).kind(), &path, &why)
+    })?;
+    Ok(path)
+}
+
+fn refused(kind: io::ErrorKind, path: &Path, why: &str) -> io::Error {
+    io::Error::new(kind, format!("{}: {why}", crate::sys::Shown::from(path)))
+}
+
+/// Creates a directory and its parents, open to whom `mode` opens a file. Fine if it exists.
+pub fn make_private_dir(dir: &Path, mode: u32) -> io::Result<()> {
+    let search = (mode & 0o444) >> 2;
+    fs::DirBuilder::new().recursive(true).mode(mode | search | 0o700).create(dir)
+}

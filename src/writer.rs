@@ -1,0 +1,279 @@
+//! A thread's handle for writing.
+
+use crate::attached::{Attached, Membership};
+use crate::error::AppendError;
+use crate::log::Core;
+use crate::options::{TERMINATOR_MAX, WhenFull};
+use crate::ring::append::{Line, Parts, Payload, Producer, Refused};
+use crate::ring::layout::{gate, slot, word};
+use crate::ring::mem::Mem;
+use crate::sys::{self, Epoch};
+use crossbeam_utils::Backoff;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::time::Duration;
+
+/// How urgent a record is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Severity {
+    /// Finest detail.
+    Trace = 0,
+    /// For developers.
+    Debug = 1,
+    /// The ordinary course of things.
+    #[default]
+    Info = 2,
+    /// Something to look at.
+    Warn = 3,
+    /// Something failed.
+    Error = 4,
+    /// Everything failed.
+    Critical = 5,
+}
+
+/// Longest single wait for room before the writer looks whether anybody still flushes.
+const WAIT_MAX: Duration = Duration::from_millis(50);
+
+/// Writes records: one per thread, made by [`Log::writer`](crate::Log::writer).
+///
+/// When a call returns `Ok`, the record is out of the process: it reaches the file even if this
+/// process is killed in the next instant. While the flusher is awake a call makes no system call.
+/// Between records a writer holds at most one chunk of the ring, and nothing that others wait for.
+#[derive(Debug)]
+pub struct Writer {
+    core: Arc<Core>,
+    at: Arc<Membership>,
+    producer: Producer,
+    epoch: Epoch,
+    end: [u8; TERMINATOR_MAX],
+    end_len: usize,
+}
+
+impl Writer {
+    pub(crate) fn new(core: Arc<Core>, at: Arc<Membership>) -> Writer {
+        let a = &at.0;
+        let mut end = [0; TERMINATOR_MAX];
+        let end_len = a.config.terminator.len().min(TERMINATOR_MAX);
+        for (to, from) in end.iter_mut().zip(&a.config.terminator) {
+            *to = *from;
+        }
+        let slot = a.slot.unwrap_or(0);
+        // Spread the starting points, so that new producers do not all try the same chunk.
+        let hint = slot.wrapping_mul(0x9e37) % a.geometry.chunks();
+        let producer = Producer::new(a.geometry, slot, hint);
+        let epoch = a.born;
+        Writer { core, at, producer, epoch, end, end_len }
+    }
+
+    /// Writes one record of severity Info: `bytes` and the terminator.
+    #[inline]
+    pub fn append(&mut self, bytes: &[u8]) -> Result<(), AppendError> {
+        self.log(Severity::Info, bytes)
+    }
+
+    /// Writes one record: `bytes` and the terminator.
+    #[inline]
+    pub fn log(&mut self, severity: Severity, bytes: &[u8]) -> Result<(), AppendError> {
+        let (end, end_len) = (self.end, self.end_len);
+        self.put(severity, &Line { bytes, end: end.get(..end_len).unwrap_or(&[]) })
+    }
+
+    /// Writes one record that consists of several parts, without putting them together first.
+    pub fn append_vectored(&mut self, severity: Severity, parts: &[&[u8]]) -> Result<(), AppendError> {
+        let (end, end_len) = (self.end, self.end_len);
+        let mut all: Vec<&[u8]> = Vec::with_capacity(parts.len() + 1);
+        all.extend_from_slice(parts);
+        all.push(end.get(..end_len).unwrap_or(&[]));
+        self.put(severity, &Parts(&all))
+    }
+
+    /// Writes several records, each with its terminator; returns how many were taken: all, unless the
+    /// policy gave up in the middle. An error means that not even the first was.
+    ///
+    /// Records that share a chunk become visible together and cost one commit.
+    pub fn append_batch(&mut self, severity: Severity, records: &[&[u8]]) -> Result<usize, AppendError> {
+        self.stay_attached()?;
+        let (end, end_len) = (self.end, self.end_len);
+        let end = end.get(..end_len).unwrap_or(&[]);
+        let lines: Vec<Line<'_>> = records.iter().map(|bytes| Line { bytes, end }).collect();
+        let mut done = 0;
+        while let Some(rest) = lines.get(done..)
+            && !rest.is_empty()
+        {
+            let at = Arc::clone(&self.at);
+            let taken = match self.producer.append_batch(at.0.mem(), severity as u8, rest) {
+                Ok(n) => Ok(n),
+                Err(refused) => {
+                    let level = severity as u8;
+                    let mem = at.0.mem();
+                    self.refused(refused, rest.first().map_or(0, Payload::len), |p| {
+                        p.append_batch(mem, level, rest)
+                    })
+                }
+            };
+            self.ring_if_needed();
+            match taken {
+                Ok(n) => done += n,
+                Err(e) if done == 0 => return Err(e),
+                Err(_) => break,
+            }
+        }
+        Ok(done)
+    }
+
+    /// Writes half of the record, stops its own process (SIGSTOP), and writes the rest when it is
+    /// continued: what a stopped producer looks like, for tests.
+    #[doc(hidden)]
+    pub fn append_stopping_in_the_middle(&mut self, bytes: &[u8]) -> Result<(), AppendError> {
+        let (end, end_len) = (self.end, self.end_len);
+        let line = Line { bytes, end: end.get(..end_len).unwrap_or(&[]) };
+        self.put(Severity::Info, &Stopping(line))
+    }
+
+    #[inline]
+    fn put(&mut self, severity: Severity, record: &impl Payload) -> Result<(), AppendError> {
+        self.stay_attached()?;
+        let done = match self.producer.append(self.at.0.mem(), severity as u8, record) {
+            Ok(_) => Ok(()),
+            Err(refused) => self.put_slowly(refused, severity, record),
+        };
+        self.ring_if_needed();
+        done
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn put_slowly(
+        &mut self,
+        refused: Refused,
+        severity: Severity,
+        record: &impl Payload,
+    ) -> Result<(), AppendError> {
+        let at = Arc::clone(&self.at);
+        self.refused(refused, record.len(), |p| p.append(at.0.mem(), severity as u8, record)).map(|_| ())
+    }
+
+    /// The flusher looks at the ring by itself as long as it is awake.
+    #[inline]
+    fn ring_if_needed(&self) {
+        let at: &Attached = &self.at.0;
+        // ORDER gate/relaxed: read after the commit; whoever reads it too early has its record found
+        // by the sweep behind the flusher's barrier.
+        let gate = at.mem().load(word::GATE, Relaxed);
+        if gate != gate::RUN && (gate == gate::SLEEP || self.producer.pool_is_low()) {
+            at.ring();
+        }
+    }
+
+    /// A forked child has its parent's handles in its hands, and attaches as a process of its own.
+    #[inline]
+    fn stay_attached(&mut self) -> Result<(), AppendError> {
+        if self.epoch.is_current() { Ok(()) } else { self.attach_again() }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn attach_again(&mut self) -> Result<(), AppendError> {
+        let at = self.core.membership().map_err(|_| AppendError::Detached)?;
+        at.0.start_flusher_if(self.core.may_flush());
+        *self = Writer::new(Arc::clone(&self.core), at);
+        Ok(())
+    }
+
+    /// What to do with a record that the ring did not take.
+    fn refused<T>(
+        &mut self,
+        first: Refused,
+        len: usize,
+        mut again: impl FnMut(&mut Producer) -> Result<T, Refused>,
+    ) -> Result<T, AppendError> {
+        let at = Arc::clone(&self.at);
+        let at: &Attached = &at.0;
+        let limit = match (first, at.config.when_full) {
+            (Refused::TooLong, _) => {
+                self.count(slot::TOO_LONG, 1);
+                return Err(AppendError::TooLong { len, max: at.geometry.record_max() });
+            }
+            (Refused::Retired, _) => return Err(AppendError::Detached),
+            (Refused::Full, WhenFull::Drop) => Duration::ZERO,
+            (Refused::Full, WhenFull::BlockFor(limit)) => limit,
+            (Refused::Full, WhenFull::Block) => Duration::MAX,
+        };
+        let start = sys::monotonic_ns();
+        let result = wait_for_room(at, limit, start, || again(&mut self.producer));
+        self.count(slot::BLOCKED_NS, sys::monotonic_ns().saturating_sub(start));
+        if matches!(result, Err(AppendError::Full)) {
+            self.count(slot::DROPS, 1);
+        }
+        result
+    }
+
+    fn count(&self, what: usize, n: u64) {
+        let at = &self.at.0;
+        if let Some(number) = at.slot {
+            at.mem().add(at.geometry.slot(number) + what, n, Relaxed);
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if self.epoch.is_current() {
+            self.producer.seal(self.at.0.mem());
+        }
+    }
+}
+
+/// Tries until it works or the time is over. After each wait that nobody ended, this thread looks
+/// whether anybody flushes, and does it itself if not: nobody waits because somebody died.
+fn wait_for_room<T>(
+    at: &Attached,
+    limit: Duration,
+    start: u64,
+    mut again: impl FnMut() -> Result<T, Refused>,
+) -> Result<T, AppendError> {
+    let mem = at.mem();
+    let backoff = Backoff::new();
+    let mut wait = Duration::from_millis(1);
+    at.ring();
+    loop {
+        let seen = mem.load(word::SPACE, Relaxed) as u32;
+        if backoff.is_completed() {
+            mem.store(word::SPACE_WANT, 1, Relaxed);
+            // ORDER space/fence: want is visible before the last look; the flusher fences in between too.
+            mem.fence(SeqCst);
+        }
+        match again() {
+            Ok(done) => return Ok(done),
+            Err(Refused::Full) => {}
+            Err(_) => return Err(AppendError::Detached),
+        }
+        if u128::from(sys::monotonic_ns().saturating_sub(start)) >= limit.as_nanos() {
+            return Err(AppendError::Full);
+        }
+        if !backoff.is_completed() {
+            backoff.snooze();
+        } else if !mem.wait(word::SPACE, seen, wait) {
+            if !at.help() {
+                at.ring();
+            }
+            wait = (wait * 2).min(WAIT_MAX);
+        }
+    }
+}
+
+/// A record whose copying stops the process half way.
+struct Stopping<'a>(Line<'a>);
+
+impl Payload for Stopping<'_> {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+    fn copy<M: Mem>(&self, mem: &M, at: usize, from: usize, to: usize) {
+        let middle = from + (to - from) / 2;
+        self.0.copy(mem, at, from, middle);
+        sys::stop_myself();
+        self.0.copy(mem, at + (middle - from), middle, to);
+    }
+}
