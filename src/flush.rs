@@ -495,10 +495,11 @@ impl<'a> Flusher<'a> {
         self.file = self.find(id, &view)?;
         if let Some(file) = &self.file {
             own(file)?;
-            let size = file.size().map_err(|e| Trouble::Io("read the size of", e))?;
-            self.align(size)?;
         }
         let stage = Stage::try_from(cell.op).unwrap_or(Stage::None);
+        if stage == Stage::None {
+            self.align()?;
+        }
         match self.run_machine(stage, &view)? {
             Outcome::Kept(failure) | Outcome::Held(failure) if self.file.is_none() => {
                 Err(Trouble::Rotation(failure))
@@ -510,8 +511,10 @@ impl<'a> Flusher<'a> {
     }
 
     /// Cuts the half-written batch of a dead flusher; believes no journal that wants more than that.
-    fn align(&mut self, size: u64) -> Result<(), Trouble> {
+    /// While a rotation is under way nothing is written, so there is nothing to cut.
+    fn align(&mut self) -> Result<(), Trouble> {
         let Some(file) = &self.file else { return Ok(()) };
+        let size = file.size().map_err(|e| Trouble::Io("read the size of", e))?;
         if size > self.cell.end && size - self.cell.end <= batch_max(&self.at.geometry) {
             file.truncate(self.cell.end).map_err(|e| Trouble::Io("truncate", e))?;
             self.truncated = size - self.cell.end;

@@ -228,7 +228,8 @@ impl Driver {
         panic!("the machine does not come to an end: {machine:?}");
     }
 
-    /// A file is not found only if it is not there, so for that failure someone removes it.
+    /// A file is not found only if it is not there, so for that failure someone removes it. (A
+    /// network drive may rename and then say so; logs on those are not for this machine.)
     fn act_or_fail(
         &mut self,
         disk: &mut Disk,
@@ -239,14 +240,14 @@ impl Driver {
         disk.disturbed |= fault.is_some();
         match (fault, action) {
             (None, _) => self.act(disk, action, fresh),
-            (Some(Fault::After(failure)), _) => self.act(disk, action, fresh).and(Err(failure)),
             (
-                Some(Fault::Instead(Failure::NotFound)),
+                Some(Fault::Instead(Failure::NotFound) | Fault::After(Failure::NotFound)),
                 Action::Rename { from: name, .. } | Action::Remove { name },
             ) => {
                 disk.lose(name);
                 self.act(disk, action, fresh)
             }
+            (Some(Fault::After(failure)), _) => self.act(disk, action, fresh).and(Err(failure)),
             (Some(Fault::Instead(failure)), _) => Err(failure),
         }
     }

@@ -1,0 +1,163 @@
+//! Real processes for black-box tests: this test binary runs itself again in another role.
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+pub const ROLE: &str = "CRLOG_TEST_ROLE";
+pub const LOG: &str = "CRLOG_TEST_LOG";
+pub const NAME: &str = "CRLOG_TEST_NAME";
+
+/// A directory of its own for a log; on drop the segment is drained and removed.
+pub struct Place {
+    dir: tempfile::TempDir,
+}
+
+impl Place {
+    pub fn new() -> Place {
+        Place { dir: tempfile::tempdir().unwrap() }
+    }
+
+    pub fn log(&self) -> PathBuf {
+        self.dir.path().join("app.log")
+    }
+
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub fn options(&self) -> crlog::Options {
+        crlog::Options::new(self.log())
+    }
+
+    /// Starts this binary in a role: the function behind `child_role` decides what it does.
+    pub fn child(&self, role: &str, name: &str) -> Role {
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["child_role", "--exact", "--nocapture", "--test-threads=1"])
+            .env(ROLE, role)
+            .env(LOG, self.log())
+            .env(NAME, name)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        Role(child)
+    }
+
+    /// Drains what is left, as the next start would, and returns all lines, oldest file first.
+    pub fn lines(&self) -> Vec<String> {
+        let log = self.options().open().unwrap();
+        log.flush(Duration::from_secs(20)).unwrap();
+        drop(log);
+        self.lines_now()
+    }
+
+    /// What the files hold at this moment.
+    pub fn lines_now(&self) -> Vec<String> {
+        let mut files: Vec<(u32, PathBuf)> = std::fs::read_dir(self.dir.path())
+            .unwrap()
+            .map(|e| e.unwrap().path())
+            .filter_map(|p| {
+                let name = p.file_name()?.to_str()?.to_owned();
+                let n = if name == "app.log" { 0 } else { name.strip_prefix("app.log.")?.parse().ok()? };
+                Some((n, p))
+            })
+            .collect();
+        files.sort();
+        let mut bytes = Vec::new();
+        for (_, path) in files.iter().rev() {
+            bytes.extend(std::fs::read(path).unwrap());
+        }
+        String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let log = self.log();
+        if let Ok(log) = crlog::Options::new(&log).open() {
+            drop(log);
+        }
+        let left: Vec<PathBuf> = std::fs::read_dir("/dev/shm")
+            .map(|d| d.flatten().map(|e| e.path()).collect())
+            .unwrap_or_default();
+        let id = crlog::segment::segment_id(&crlog::segment::canonical(&log).unwrap_or(log));
+        for path in left {
+            if path.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.starts_with(&id)) {
+                let _ = std::fs::remove_file(path);
+            }
+        }
+    }
+}
+
+/// A child in its role; killed when the test ends, however it ends.
+pub struct Role(Child);
+
+impl Role {
+    pub fn pid(&self) -> i32 {
+        self.0.id() as i32
+    }
+
+    pub fn signal(&self, signal: i32) {
+        #[allow(unsafe_code)]
+        // SAFETY: kill(2) touches no memory, and the child is ours and not yet waited for.
+        unsafe {
+            libc::kill(self.pid(), signal);
+        }
+    }
+
+    pub fn kill(&mut self) {
+        self.signal(libc::SIGKILL);
+        self.0.wait().unwrap();
+    }
+
+    pub fn wait(&mut self) -> bool {
+        self.0.wait().unwrap().success()
+    }
+
+    pub fn is_stopped(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
+        stat.rsplit(')').next().is_some_and(|s| s.trim_start().starts_with('T'))
+    }
+}
+
+impl Drop for Role {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Waits until `what` holds; panics when it has not come true in time.
+pub fn until(limit: Duration, what: &str, mut holds: impl FnMut() -> bool) -> Duration {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < limit, "waited {limit:?} in vain: {what}");
+        std::thread::sleep(Duration::from_micros(500));
+    }
+    start.elapsed()
+}
+
+/// Splits lines "name number" by name; panics on any other line.
+pub fn by_name(lines: &[String]) -> BTreeMap<String, Vec<u64>> {
+    let mut map: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    for line in lines {
+        let mut words = line.split(' ');
+        let (Some(name), Some(number)) = (words.next(), words.next().and_then(|n| n.parse().ok())) else {
+            panic!("a torn line: {line:?}");
+        };
+        map.entry(name.to_owned()).or_default().push(number);
+    }
+    map
+}
+
+/// Each name's numbers are 0, 1, 2 ... without gap or repetition.
+pub fn assert_complete(map: &BTreeMap<String, Vec<u64>>) {
+    for (name, numbers) in map {
+        for (i, n) in numbers.iter().enumerate() {
+            assert_eq!(*n, i as u64, "{name}: record {i} is missing, doubled or out of order");
+        }
+    }
+}
