@@ -1,1 +1,25 @@
-//! crlog tool
+//! What the two programs share: `crlog-flusher`, the sidecar, and `crlog`, the tool.
+//!
+//! Only arguments, signals, exit codes, and words for people; everything that a log does is in the
+//! library `crlog`, so that any process can do it.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`console`] | the only place that prints; exit statuses |
+//! | [`units`], [`args`] | what a person types, and the options of a log made of it |
+//! | [`signals`] | signals turned into calls |
+//! | [`sidecar`] | `crlog-flusher` |
+//! | [`pipe`], [`lines`] | `crlog pipe`: standard input, line by line |
+//! | [`stat`] | `crlog stat` |
+//! | [`stress`], [`demo`] | real processes that are killed and stopped, and the check of what they wrote |
+
+pub mod args;
+pub mod console;
+pub mod demo;
+pub mod lines;
+pub mod pipe;
+pub mod sidecar;
+pub mod signals;
+pub mod stat;
+pub mod stress;
+pub mod units;

@@ -1,0 +1,127 @@
+//! What a log is to be, as arguments; the same for every program that may be the first to open it.
+
+use crate::console::Console;
+use crate::units;
+use clap::Args;
+use crlog::{Fsync, Options, SegmentKind, SizeRule};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// The log file and what can be said about it. What is not given is inherited from whoever has the
+/// log open already, else it takes its default.
+#[derive(Args, Clone, Debug)]
+pub struct LogArgs {
+    /// The log file; its directory must exist
+    #[arg(value_name = "LOGFILE")]
+    pub path: PathBuf,
+
+    /// Rotate before the file grows beyond this size, such as 10MB or 64MiB; 0 never rotates
+    #[arg(long, value_name = "SIZE", value_parser = units::size, requires = "backups")]
+    pub max_bytes: Option<u64>,
+
+    /// Keep this many rotated files, LOGFILE.1 (newest) to LOGFILE.N; with 0 a full file is emptied
+    #[arg(long, value_name = "N")]
+    pub backups: Option<u32>,
+
+    /// strict: no file is ever larger than --max-bytes; check-before: rotate before the first
+    /// record that finds the file full [default: strict]
+    #[arg(long, value_name = "RULE", value_parser = units::size_rule)]
+    pub size_rule: Option<SizeRule>,
+
+    /// Size of the ring in shared memory, 256KiB to 512MiB; a quarter of it is the longest record
+    /// [default: 16MiB]
+    #[arg(long, value_name = "SIZE", value_parser = units::size)]
+    pub ring_size: Option<u64>,
+
+    /// Permissions of the log files, in octal [default: 0640]
+    #[arg(long, value_name = "MODE", value_parser = units::mode)]
+    pub mode: Option<u32>,
+
+    /// Make the file reach the disk: none, interval:TIME or batch [default: none]
+    #[arg(long, value_name = "WHEN", value_parser = units::fsync)]
+    pub fsync: Option<Fsync>,
+
+    /// What ends each record in the file: lf, crlf, nul or none [default: lf]
+    #[arg(long, value_name = "END", value_parser = units::terminator)]
+    pub terminator: Option<&'static [u8]>,
+
+    /// Where the log is found besides its path.
+    #[command(flatten)]
+    pub place: PlaceArgs,
+}
+
+/// Where the shared parts of a log live; all processes of a log must say the same.
+#[derive(Args, Clone, Debug, Default)]
+pub struct PlaceArgs {
+    /// The ring: shm, or the path of a file to map (for containers that share a volume)
+    /// [default: shm]
+    #[arg(long, value_name = "shm|FILE", value_parser = units::segment)]
+    pub segment: Option<SegmentKind>,
+
+    /// Directory of the lock file, on a local file system [default: beside the ring]
+    #[arg(long, value_name = "DIR")]
+    pub lock_dir: Option<PathBuf>,
+}
+
+impl PlaceArgs {
+    /// These places put into options.
+    pub fn apply(&self, mut options: Options) -> Options {
+        if let Some(kind) = &self.segment {
+            options = options.segment(kind.clone());
+        }
+        if let Some(dir) = &self.lock_dir {
+            options = options.lock_dir(dir);
+        }
+        options
+    }
+
+    /// As they would be typed.
+    pub fn typed(&self) -> Vec<OsString> {
+        let mut words = Vec::new();
+        match &self.segment {
+            Some(SegmentKind::Shm) => words.extend(["--segment".into(), "shm".into()]),
+            Some(SegmentKind::File(path)) => words.extend(["--segment".into(), path.into()]),
+            None => {}
+        }
+        if let Some(dir) = &self.lock_dir {
+            words.extend(["--lock-dir".into(), dir.into()]);
+        }
+        words
+    }
+}
+
+impl LogArgs {
+    /// The library's options for these arguments.
+    pub fn options(&self, name: &str) -> Options {
+        let mut o = self.place.apply(Options::new(&self.path).name(name));
+        if let Some(bytes) = self.max_bytes {
+            o = o.max_bytes(bytes);
+        }
+        if let Some(count) = self.backups {
+            o = o.backups(count);
+        }
+        if let Some(rule) = self.size_rule {
+            o = o.size_rule(rule);
+        }
+        if let Some(bytes) = self.ring_size {
+            o = o.ring_bytes(bytes);
+        }
+        if let Some(mode) = self.mode {
+            o = o.mode(mode);
+        }
+        if let Some(fsync) = self.fsync {
+            o = o.fsync(fsync);
+        }
+        if let Some(bytes) = self.terminator {
+            o = o.terminator(bytes);
+        }
+        o
+    }
+}
+
+/// Says which options are not in force because the log was open already.
+pub fn tell_differences(console: Console, differences: &[crlog::Difference]) {
+    for d in differences {
+        console.err(&format!("warning: the log is open already: {d}"));
+    }
+}

@@ -1,0 +1,144 @@
+//! `crlog pipe`: each line of standard input becomes a record.
+//!
+//! What a read returned is appended at once, as one group; nothing is held back for more to come,
+//! except a line whose end was not read yet.
+//!
+//! | found | done | exit status |
+//! |---|---|---|
+//! | end of input | the last line is a record also without its line feed; all is flushed | 0 |
+//! | a line longer than the log takes | left out whole, said at the end | 1 |
+//! | the file cannot be written | waits, and says for what | 0 when it went on |
+//! | SIGTERM, SIGINT | stops reading; what was read is flushed, a begun line as a record | 128 + signal |
+//! | the same again | ends at once; what is in the ring is written by whoever flushes next | 128 + signal |
+
+use crate::args::{LogArgs, tell_differences};
+use crate::console::{Console, Failure};
+use crate::lines::Lines;
+use crate::signals::{Interrupt, Seen};
+use crate::units::{self, show_bytes, show_count};
+use clap::Args;
+use crlog::{AppendError, Log, Severity, Stats, Writer};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+const EXAMPLES: &str = "\
+Exit status: 0 if all lines are in the file; 1 if something failed or a line was too long for the log (all
+others are in the file then); 2 for wrong arguments; 143 or 130 if SIGTERM or SIGINT ended it, after what it
+had read is in the file. A second such signal ends it at once.
+
+Examples:
+  my-program 2>&1 | crlog pipe --max-bytes 10MB --backups 5 app.log
+  journalctl -f | crlog pipe --severity debug app.log
+
+Any number of pipes may write to the same log at once.";
+
+/// Append each line of standard input to a log
+///
+/// Lines keep their bytes as they are. Lines that arrive slowly are appended one by one, a fast
+/// input in groups.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct PipeArgs {
+    #[command(flatten)]
+    log: LogArgs,
+
+    /// Severity of the records: trace, debug, info, warn, error or critical
+    #[arg(long, value_name = "LEVEL", value_parser = units::severity, default_value = "info")]
+    severity: Severity,
+}
+
+/// Copies standard input to the log.
+pub fn main(args: &PipeArgs, console: Console) -> Result<u8, Failure> {
+    let interrupt = Interrupt::new().map_err(|e| Failure::failed(format!("signals cannot be handled: {e}")))?;
+    let log = args.log.options("crlog pipe").open().map_err(Failure::failed)?;
+    tell_differences(console, &log.differences());
+    let mut appender = Appender::new(&log, args.severity)?;
+    let mut lines = Lines::new(log.record_bytes_max());
+    let read = copy(&interrupt, &mut lines, &mut appender);
+    drain(&log, console);
+    read?;
+    if let Some(status) = interrupt.status() {
+        return Ok(status);
+    }
+    match lines.too_long() + appender.too_long {
+        0 => Ok(0),
+        n => Err(Failure::failed(format!(
+            "{} lines were too long for the log and are not in it (at most {} bytes: make --ring-size larger); all others are",
+            show_count(n),
+            log.record_bytes_max()
+        ))),
+    }
+}
+
+fn copy(interrupt: &Interrupt, lines: &mut Lines, appender: &mut Appender) -> Result<(), Failure> {
+    let input = std::io::stdin();
+    let failed = |e: std::io::Error| Failure::failed(format!("standard input cannot be read: {e}"));
+    while interrupt.wait_readable(input.as_fd()).map_err(failed)? == Seen::Readable {
+        match rustix::io::read(&input, lines.room()) {
+            Ok(0) => break,
+            Ok(count) => lines.take(count, |group| appender.append(group))?,
+            Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
+            Err(e) => return Err(failed(e.into())),
+        }
+    }
+    match lines.last() {
+        Some(line) => appender.append(&[line]),
+        None => Ok(()),
+    }
+}
+
+/// Appends groups of lines, all of each.
+struct Appender {
+    writer: Writer,
+    severity: Severity,
+    too_long: u64,
+}
+
+impl Appender {
+    fn new(log: &Log, severity: Severity) -> Result<Appender, Failure> {
+        Ok(Appender { writer: log.writer().map_err(Failure::failed)?, severity, too_long: 0 })
+    }
+
+    fn append(&mut self, mut lines: &[&[u8]]) -> Result<(), Failure> {
+        while !lines.is_empty() {
+            match self.writer.append_batch(self.severity, lines) {
+                Ok(taken) => lines = lines.get(taken..).unwrap_or_default(),
+                Err(AppendError::TooLong { .. }) => {
+                    self.too_long += 1;
+                    lines = &lines[1..];
+                }
+                // The log refuses instead of waiting, but a pipe can always wait.
+                Err(AppendError::Full) => std::thread::sleep(Duration::from_millis(2)),
+                Err(e) => return Err(Failure::failed(e)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Waits until everything is in the file, however long it takes, and says what it waits for.
+fn drain(log: &Log, console: Console) {
+    let begun = Instant::now();
+    let mut patience = Duration::from_secs(5);
+    while log.flush(Duration::from_secs(1)).is_err() {
+        if begun.elapsed() >= patience {
+            console.err(&format!("waiting since {} s: {}", begun.elapsed().as_secs(), waits_for(&log.stats())));
+            patience *= 2;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn waits_for(stats: &Stats) -> String {
+    let lag = format!(
+        "{} records ({}) are in the ring but not in {}",
+        show_count(stats.lag_records),
+        show_bytes(stats.lag_bytes),
+        stats.path.display()
+    );
+    match (stats.error, &stats.flusher) {
+        (Some(errno), _) => format!("{lag}: {}", std::io::Error::from_raw_os_error(errno)),
+        (None, Some(flusher)) => format!("{lag}; process {} writes it: is it stopped?", flusher.pid),
+        (None, None) => format!("{lag}; no process writes it: start crlog-flusher"),
+    }
+}

@@ -1,0 +1,91 @@
+//! Signals turned into calls and wake-ups. The first SIGTERM or SIGINT asks for an end in good
+//! order; the second ends the process at once with status 128 + signal.
+
+use crlog::Control;
+use rustix::event::{PollFd, PollFlags};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::flag;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// Lets the second SIGTERM or SIGINT end the process; to be called before other handlers are set.
+fn second_one_ends() -> io::Result<()> {
+    let first_seen = Arc::new(AtomicBool::new(false));
+    for signal in [SIGTERM, SIGINT] {
+        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&first_seen))?;
+        flag::register(signal, Arc::clone(&first_seen))?;
+    }
+    Ok(())
+}
+
+/// A thread that steers a sidecar: SIGTERM and SIGINT stop it, SIGUSR1 rotates, SIGHUP reopens.
+pub fn steer(control: Control) -> io::Result<()> {
+    second_one_ends()?;
+    let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT, SIGUSR1, SIGHUP])?;
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        for signal in signals.forever() {
+            match signal {
+                SIGUSR1 => control.rotate(),
+                SIGHUP => control.reopen(),
+                _ => control.stop(),
+            }
+        }
+    })?;
+    Ok(())
+}
+
+/// What [`Interrupt::wait_readable`] saw first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// There is something to read, or the end of it.
+    Readable,
+    /// A signal asks for the end.
+    Signal,
+}
+
+/// SIGTERM and SIGINT for a program that reads: they end the wait for input.
+#[derive(Debug)]
+pub struct Interrupt {
+    signal: Arc<AtomicUsize>,
+    wake: UnixStream,
+}
+
+impl Interrupt {
+    /// Takes over the two signals.
+    pub fn new() -> io::Result<Interrupt> {
+        second_one_ends()?;
+        let (wake, ring) = UnixStream::pair()?;
+        let signal = Arc::new(AtomicUsize::new(0));
+        for number in [SIGTERM, SIGINT] {
+            flag::register_usize(number, Arc::clone(&signal), number.unsigned_abs() as usize)?;
+            signal_hook::low_level::pipe::register(number, ring.try_clone()?)?;
+        }
+        Ok(Interrupt { signal, wake })
+    }
+
+    /// The exit status 128 + signal if one has come.
+    pub fn status(&self) -> Option<u8> {
+        match self.signal.load(Ordering::SeqCst) {
+            0 => None,
+            signal => Some(u8::try_from(128 + signal).unwrap_or(u8::MAX)),
+        }
+    }
+
+    /// Sleeps until `input` can be read or a signal comes.
+    pub fn wait_readable(&self, input: BorrowedFd<'_>) -> io::Result<Seen> {
+        loop {
+            if self.status().is_some() {
+                return Ok(Seen::Signal);
+            }
+            let mut wanted = [PollFd::new(&input, PollFlags::IN), PollFd::new(&self.wake, PollFlags::IN)];
+            match rustix::event::poll(&mut wanted, None) {
+                Ok(_) if self.status().is_none() && !wanted[0].revents().is_empty() => return Ok(Seen::Readable),
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+    }
+}

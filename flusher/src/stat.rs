@@ -1,0 +1,166 @@
+//! `crlog stat`: what can be seen of a log from outside.
+
+use crate::args::PlaceArgs;
+use crate::console::{Console, Failure};
+use crate::units::{show_bytes, show_count, show_time};
+use clap::Args;
+use crlog::{Options, ProducerInfo, Stats};
+use serde_json::{Value, json};
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Show who writes to a log and how it fares
+///
+/// Only looks: starts nothing, and does not slow the log down.
+#[derive(Args, Debug)]
+#[command(after_help = "Exit status: 0, or 1 if no process has this log open.\n\nExamples:\n  crlog stat app.log\n  crlog stat --json app.log | jq .lag_records")]
+pub struct StatArgs {
+    /// The log file
+    #[arg(value_name = "LOGFILE")]
+    path: PathBuf,
+
+    /// One JSON object instead of a table
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    place: PlaceArgs,
+}
+
+/// Prints the table or the object.
+pub fn main(args: &StatArgs, console: Console) -> Result<u8, Failure> {
+    let options = args.place.apply(Options::new(&args.path).name("crlog stat"));
+    let log = options.attach().map_err(Failure::failed)?;
+    let stats = log.stats();
+    if args.json {
+        console.out(&to_json(&stats).to_string());
+    } else {
+        console.out(table(&stats, SystemTime::now()).trim_end());
+    }
+    Ok(0)
+}
+
+/// All of it, with the library's names; times in nanoseconds.
+pub fn to_json(stats: &Stats) -> Value {
+    let flusher = stats.flusher.as_ref().map(|f| json!({"pid": f.pid, "sidecar": f.sidecar, "epoch": f.epoch}));
+    let files: Vec<Value> = stats.files.iter().map(|(name, bytes)| json!({"name": name, "bytes": bytes})).collect();
+    json!({
+        "path": stats.path.to_string_lossy(),
+        "segment": stats.segment,
+        "segment_bytes": stats.segment_bytes,
+        "ring_bytes": stats.ring_bytes,
+        "record_bytes_max": stats.record_bytes_max,
+        "chunks": stats.chunks,
+        "chunks_in_use": stats.chunks_in_use,
+        "flusher": flusher,
+        "producers": stats.producers.iter().map(producer_json).collect::<Vec<_>>(),
+        "lag_records": stats.lag_records,
+        "lag_bytes": stats.lag_bytes,
+        "counters": counters(stats).into_iter().map(|(name, n)| (name.to_string(), json!(n))).collect::<serde_json::Map<_, _>>(),
+        "error": stats.error,
+        "file_bytes": stats.file_bytes,
+        "files": files,
+    })
+}
+
+fn producer_json(p: &ProducerInfo) -> Value {
+    json!({
+        "slot": p.slot,
+        "pid": p.pid,
+        "name": p.name,
+        "alive": p.alive,
+        "records": p.records,
+        "bytes": p.bytes,
+        "drops": p.drops,
+        "too_long": p.too_long,
+        "blocked_ns": u64::try_from(p.blocked.as_nanos()).unwrap_or(u64::MAX),
+        "attached_unix_ns": p.attached_unix_ns,
+    })
+}
+
+fn counters(stats: &Stats) -> [(&'static str, u64); 13] {
+    let c = &stats.counters;
+    [
+        ("records", c.records),
+        ("bytes", c.bytes),
+        ("batches", c.batches),
+        ("rotations", c.rotations),
+        ("takeovers", c.takeovers),
+        ("truncated_bytes", c.truncated_bytes),
+        ("reaped", c.reaped),
+        ("lost_unfinished", c.lost_unfinished),
+        ("revoked", c.revoked),
+        ("corrupt_chunks", c.corrupt_chunks),
+        ("lost_corrupt", c.lost_corrupt),
+        ("io_errors", c.io_errors),
+        ("file_surprises", c.file_surprises),
+    ]
+}
+
+/// The same for people.
+fn table(stats: &Stats, now: SystemTime) -> String {
+    let mut t = String::new();
+    let flusher = match &stats.flusher {
+        Some(f) => {
+            let kind = if f.sidecar { "a sidecar" } else { "a thread of a producer" };
+            format!("process {}, {kind}, number {} of this log", f.pid, f.epoch)
+        }
+        None => "none".into(),
+    };
+    let error = stats.error.map_or("none".into(), |e| std::io::Error::from_raw_os_error(e).to_string());
+    let lag = format!("{} records, {} not yet in the file", show_count(stats.lag_records), show_bytes(stats.lag_bytes));
+    let ring = format!(
+        "{}, {} of {} chunks in use, records up to {} bytes",
+        show_bytes(stats.ring_bytes),
+        stats.chunks_in_use,
+        stats.chunks,
+        show_count(stats.record_bytes_max)
+    );
+    let segment = format!("{}, {}", stats.segment, show_bytes(stats.segment_bytes));
+    let path = stats.path.display().to_string();
+    let rows = [("log", path), ("segment", segment), ("ring", ring), ("flusher", flusher), ("lag", lag), ("error", error)];
+    for (name, value) in rows {
+        let _ = writeln!(t, "{name:<9} {value}");
+    }
+    producers(&mut t, &stats.producers, now);
+    let _ = writeln!(t, "\nfiles");
+    for (name, bytes) in &stats.files {
+        let _ = writeln!(t, "  {name:<40} {:>16} bytes", show_count(*bytes));
+    }
+    let _ = writeln!(t, "\nsince the segment was made");
+    for (name, number) in counters(stats) {
+        let _ = writeln!(t, "  {name:<17} {:>18}", show_count(number));
+    }
+    t
+}
+
+fn producers(t: &mut String, producers: &[ProducerInfo], now: SystemTime) {
+    let _ = writeln!(
+        t,
+        "\n{:<10} {:<16} {:<6} {:>13} {:>10} {:>8} {:>8} {:>9} {:>9}",
+        "process", "name", "alive", "records", "bytes", "drops", "too long", "blocked", "attached"
+    );
+    let now_ns = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    for p in producers {
+        let since = now_ns.saturating_sub(Duration::from_nanos(p.attached_unix_ns));
+        let _ = writeln!(
+            t,
+            "{:<10} {:<16} {:<6} {:>13} {:>10} {:>8} {:>8} {:>9} {:>9}",
+            p.pid,
+            printable(&p.name),
+            if p.alive { "yes" } else { "no" },
+            show_count(p.records),
+            show_bytes(p.bytes),
+            show_count(p.drops),
+            show_count(p.too_long),
+            show_time(p.blocked),
+            show_time(since)
+        );
+    }
+}
+
+/// A name chosen by another process, without what could steer a terminal.
+fn printable(name: &str) -> String {
+    name.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}

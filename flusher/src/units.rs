@@ -1,0 +1,244 @@
+//! Sizes, times and names as people type them. Each function returns a value, or a sentence that
+//! says what can be typed instead.
+
+use crlog::{Fsync, SegmentKind, Severity, SizeRule};
+use std::path::PathBuf;
+use std::time::Duration;
+
+const SIZES: &[(&str, u64)] = &[
+    ("", 1),
+    ("B", 1),
+    ("k", 1000),
+    ("K", 1000),
+    ("kB", 1000),
+    ("KB", 1000),
+    ("M", 1_000_000),
+    ("MB", 1_000_000),
+    ("G", 1_000_000_000),
+    ("GB", 1_000_000_000),
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+];
+
+const TIMES: &[(&str, u64)] = &[("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
+
+/// Digits and what follows them, with the reason if there are no digits or too many.
+fn split(text: &str, example: &str) -> Result<(u64, String), String> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, unit) = text.split_at(end);
+    if unit.starts_with(['.', ',']) {
+        return Err(format!("no fractions: write it in a smaller unit, for example {example}"));
+    }
+    if digits.is_empty() {
+        return Err(format!("digits and a unit are expected, for example {example}"));
+    }
+    let number = digits.parse().map_err(|_| "the number is too large".to_string())?;
+    Ok((number, unit.trim_start().to_string()))
+}
+
+fn scaled(text: &str, units: &[(&str, u64)], example: &str, choice: &str) -> Result<u64, String> {
+    let (number, unit) = split(text, example)?;
+    let Some((_, factor)) = units.iter().find(|(name, _)| *name == unit) else {
+        return Err(format!("unit {unit:?} is not known: use {choice}"));
+    };
+    number.checked_mul(*factor).ok_or_else(|| "the number is too large".to_string())
+}
+
+/// `10MB` (powers of 1000), `8MiB` (powers of 1024), or plain bytes.
+pub fn size(text: &str) -> Result<u64, String> {
+    scaled(text, SIZES, "1500kB", "B, kB, MB, GB (powers of 1000) or KiB, MiB, GiB (powers of 1024)")
+}
+
+/// `500ms`, `1s`, `2m`, `1h`.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    scaled(text, TIMES, "1500ms", "ms, s, m or h").map(Duration::from_millis)
+}
+
+/// Two sizes with a dash between them, or one.
+pub fn size_range(text: &str) -> Result<(u64, u64), String> {
+    let (low, high) = text.split_once('-').unwrap_or((text, text));
+    let range = (size(low)?, size(high)?);
+    if range.0 > range.1 {
+        return Err("the smaller number comes first, for example 32-512".into());
+    }
+    Ok(range)
+}
+
+/// Permission bits in octal: `0640`.
+pub fn mode(text: &str) -> Result<u32, String> {
+    match u32::from_str_radix(text, 8) {
+        Ok(mode) if mode <= 0o777 => Ok(mode),
+        _ => Err("three octal digits are expected, for example 0640".into()),
+    }
+}
+
+/// `strict` or `check-before`.
+pub fn size_rule(text: &str) -> Result<SizeRule, String> {
+    match text {
+        "strict" => Ok(SizeRule::Strict),
+        "check-before" => Ok(SizeRule::CheckBefore),
+        _ => Err("use strict or check-before".into()),
+    }
+}
+
+/// `none`, `interval:1s` or `batch`.
+pub fn fsync(text: &str) -> Result<Fsync, String> {
+    match text.split_once(':') {
+        None if text == "none" => Ok(Fsync::None),
+        None if text == "batch" => Ok(Fsync::Batch),
+        Some(("interval", time)) => match duration(time)? {
+            Duration::ZERO => Err("an interval of 0 is not possible: use batch".into()),
+            time => Ok(Fsync::Interval(time)),
+        },
+        _ => Err("use none, batch, or interval:TIME such as interval:1s".into()),
+    }
+}
+
+/// `lf`, `crlf`, `nul` or `none`.
+pub fn terminator(text: &str) -> Result<&'static [u8], String> {
+    match text {
+        "lf" => Ok(b"\n"),
+        "crlf" => Ok(b"\r\n"),
+        "nul" => Ok(b"\0"),
+        "none" => Ok(b""),
+        _ => Err("use lf, crlf, nul or none".into()),
+    }
+}
+
+/// `shm`, or the path of a file.
+pub fn segment(text: &str) -> Result<SegmentKind, String> {
+    match text {
+        "" => Err("use shm, or the path of a file".into()),
+        "shm" => Ok(SegmentKind::Shm),
+        path => Ok(SegmentKind::File(PathBuf::from(path))),
+    }
+}
+
+/// The six names, lower case.
+pub fn severity(text: &str) -> Result<Severity, String> {
+    match text {
+        "trace" => Ok(Severity::Trace),
+        "debug" => Ok(Severity::Debug),
+        "info" => Ok(Severity::Info),
+        "warn" => Ok(Severity::Warn),
+        "error" => Ok(Severity::Error),
+        "critical" => Ok(Severity::Critical),
+        _ => Err("use trace, debug, info, warn, error or critical".into()),
+    }
+}
+
+/// A size for people: three digits or so, powers of 1000.
+pub fn show_bytes(bytes: u64) -> String {
+    let mut value = bytes as f64;
+    let mut unit = "B";
+    for larger in ["kB", "MB", "GB", "TB"] {
+        if value < 999.5 {
+            break;
+        }
+        value /= 1000.0;
+        unit = larger;
+    }
+    let places = usize::from(unit != "B" && value < 99.95);
+    format!("{value:.places$} {unit}")
+}
+
+/// A time for people.
+pub fn show_time(time: Duration) -> String {
+    match time.as_secs_f64() {
+        s if s < 0.001 => format!("{:.0} us", s * 1e6),
+        s if s < 1.0 => format!("{:.1} ms", s * 1e3),
+        s if s < 120.0 => format!("{s:.1} s"),
+        s if s < 7200.0 => format!("{:.0} min", s / 60.0),
+        s => format!("{:.1} h", s / 3600.0),
+    }
+}
+
+/// A number with its thousands apart.
+pub fn show_count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(c);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_what_they_say() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("17", 17),
+            ("17B", 17),
+            ("2k", 2000),
+            ("2kB", 2000),
+            ("2KB", 2000),
+            ("10MB", 10_000_000),
+            ("8MiB", 8 << 20),
+            ("8 MiB", 8 << 20),
+            ("1GiB", 1 << 30),
+            ("3G", 3_000_000_000),
+        ] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_size_is_refused_with_what_to_type() {
+        for (text, reason) in [
+            ("1.5MB", "no fractions"),
+            ("1,5MB", "no fractions"),
+            ("MB", "digits and a unit"),
+            ("", "digits and a unit"),
+            ("-1", "digits and a unit"),
+            ("10mb", "\"mb\" is not known"),
+            ("10 parsecs", "use B, kB"),
+            ("99999999999999999999", "too large"),
+            ("99999999999GiB", "too large"),
+        ] {
+            let said = size(text);
+            assert!(said.as_ref().is_err_and(|e| e.contains(reason)), "{text}: {said:?}");
+        }
+    }
+
+    #[test]
+    fn times_and_fsync() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        assert!(duration("5").is_err_and(|e| e.contains("ms, s, m or h")));
+        assert_eq!(fsync("interval:1s"), Ok(Fsync::Interval(Duration::from_secs(1))));
+        assert_eq!(fsync("batch"), Ok(Fsync::Batch));
+        for bad in ["interval", "interval:", "interval:0s", "always", "none:1s"] {
+            assert!(fsync(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn modes_and_ranges() {
+        assert_eq!(mode("0640"), Ok(0o640));
+        assert_eq!(mode("600"), Ok(0o600));
+        for bad in ["rw-r-----", "0999", "17777", ""] {
+            assert!(mode(bad).is_err(), "{bad}");
+        }
+        assert_eq!(size_range("32-512"), Ok((32, 512)));
+        assert_eq!(size_range("1kB"), Ok((1000, 1000)));
+        assert!(size_range("512-32").is_err());
+    }
+
+    #[test]
+    fn numbers_for_people() {
+        assert_eq!(show_count(1_234_567), "1,234,567");
+        assert_eq!(show_count(100), "100");
+        assert_eq!(show_bytes(999), "999 B");
+        assert_eq!(show_bytes(10_485_760), "10.5 MB");
+        assert_eq!(show_bytes(999_999), "1.0 MB");
+        assert_eq!(show_time(Duration::from_micros(1500)), "1.5 ms");
+    }
+}
