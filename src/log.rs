@@ -9,7 +9,7 @@ use crate::ring::mem::Mem;
 use crate::rotate::Member;
 use crate::segment;
 use crate::stats::{Counters, FlusherInfo, ProducerInfo, Stats};
-use crate::sys::{LockFile, SegmentObject};
+use crate::sys::{Create, FileError, LockFile, LogFile, SegmentObject};
 use crate::writer::Writer;
 use std::path::Path;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
@@ -26,12 +26,17 @@ pub struct Log {
 }
 
 /// What [`Log`] and [`Writer`](crate::Writer) share: how to attach, and the present attachment.
-#[derive(Debug)]
 pub(crate) struct Core {
     options: Options,
     target: Target,
     role: Role,
     current: Mutex<Arc<Membership>>,
+}
+
+impl std::fmt::Debug for Core {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Core").field("path", &self.target.spec.log_path).finish_non_exhaustive()
+    }
 }
 
 impl Core {
@@ -76,7 +81,20 @@ impl Core {
 
 impl Log {
     pub(crate) fn open(options: Options) -> Result<Log, OpenError> {
-        Ok(Log { core: Core::new(options, Role::Producer)? })
+        let log = Log { core: Core::new(options, Role::Producer)? };
+        log.check_file()?;
+        Ok(log)
+    }
+
+    /// A log that can never be written is refused when it is opened, not when its ring is full. A full
+    /// disk is no such reason: it may have room again before the ring has none.
+    pub(crate) fn check_file(&self) -> Result<(), OpenError> {
+        let at = self.core.membership()?;
+        match LogFile::open(&at.0.log_path, at.0.config.mode, Create::IfMissing) {
+            Err(FileError::Io { source, .. }) if source.kind() == std::io::ErrorKind::StorageFull => Ok(()),
+            Err(e) => Err(segment::OpenError::from(e).into()),
+            Ok(_) => Ok(()),
+        }
     }
 
     /// Attaches without a slot and without a thread.

@@ -113,7 +113,9 @@ impl std::fmt::Debug for Sidecar {
 impl Options {
     /// Opens the log to flush it: makes the segment if there is none, and writes no records.
     pub fn sidecar(self) -> Result<Sidecar, OpenError> {
-        Ok(Sidecar { log: Log::guest(self)?, tell: Box::new(|_| {}) })
+        let log = Log::guest(self)?;
+        log.check_file()?;
+        Ok(Sidecar { log, tell: Box::new(|_| {}) })
     }
 }
 

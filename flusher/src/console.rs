@@ -95,7 +95,11 @@ mod tests {
 
     #[test]
     fn a_complaint_is_one_line() {
-        let text = "error: the following required arguments were not provided:\n  <LOGFILE>\n\nUsage: x <LOGFILE>\n";
-        assert_eq!(complaint(text), "the following required arguments were not provided: <LOGFILE> (--help explains)");
+        let text =
+            "error: the following required arguments were not provided:\n  <LOGFILE>\n\nUsage: x <LOGFILE>\n";
+        assert_eq!(
+            complaint(text),
+            "the following required arguments were not provided: <LOGFILE> (--help explains)"
+        );
     }
 }

@@ -1,12 +1,12 @@
 //! `crlog demo`: what this is about, in a minute.
 
+use crate::args::PlaceArgs;
 use crate::console::{Console, Failure};
 use crate::stress::plan::Plan;
 use crate::stress::record::Text;
 use crate::stress::run::{self, News, Outcome};
 use crate::stress::worker::ShareArgs;
 use crate::stress::{Place, report, seed_of_the_clock, verify};
-use crate::args::PlaceArgs;
 use crate::units::{show_bytes, show_count, show_time};
 use clap::Args;
 use std::fs::File;
@@ -36,7 +36,8 @@ pub struct DemoArgs {
 pub fn main(args: &DemoArgs, console: Console) -> Result<u8, Failure> {
     let place = Place::choose(None, false)?;
     let plan = plan(&place, args.seconds);
-    console.out(&format!("{PROCESSES} processes (web, app, db, auth) write to one log for {} s.", args.seconds));
+    console
+        .out(&format!("{PROCESSES} processes (web, app, db, auth) write to one log for {} s.", args.seconds));
     console.out(&format!(
         "A sidecar writes the file and rotates it at {}; all {} files are kept, to be checked.",
         show_bytes(FILE_BYTES),
@@ -80,8 +81,12 @@ fn plan(place: &Place, seconds: u64) -> Plan {
 fn tell(console: Console, begun: Instant, told: &mut u32, news: News) {
     *told += 1;
     let what = match news {
-        News::ProducerKilled(pid) => format!("kill -9 {pid}: a process that was writing; it is started again"),
-        News::FlusherKilled(pid) => format!("kill -9 {pid}: the process that writes the file; another one takes over"),
+        News::ProducerKilled(pid) => {
+            format!("kill -9 {pid}: a process that was writing; it is started again")
+        }
+        News::FlusherKilled(pid) => {
+            format!("kill -9 {pid}: the process that writes the file; another one takes over")
+        }
         News::Written => "all processes have ended".into(),
     };
     if *told <= 12 || matches!(news, News::Written) {
@@ -98,7 +103,9 @@ fn show_files(log: &Path, console: Console) {
         match i {
             0..3 => console.out(&format!("{:<16} {:>12} bytes", name(path), show_count(bytes))),
             3 if files.len() > 4 => console.out("..."),
-            _ if i + 1 == files.len() => console.out(&format!("{:<16} {:>12} bytes", name(path), show_count(bytes))),
+            _ if i + 1 == files.len() => {
+                console.out(&format!("{:<16} {:>12} bytes", name(path), show_count(bytes)))
+            }
             _ => {}
         }
     }

@@ -49,7 +49,8 @@ pub struct PipeArgs {
 
 /// Copies standard input to the log.
 pub fn main(args: &PipeArgs, console: Console) -> Result<u8, Failure> {
-    let interrupt = Interrupt::new().map_err(|e| Failure::failed(format!("signals cannot be handled: {e}")))?;
+    let interrupt =
+        Interrupt::new().map_err(|e| Failure::failed(format!("signals cannot be handled: {e}")))?;
     let log = args.log.options("crlog pipe").open().map_err(Failure::failed)?;
     tell_differences(console, &log.differences());
     let mut appender = Appender::new(&log, args.severity)?;
@@ -122,7 +123,11 @@ fn drain(log: &Log, console: Console) {
     let mut patience = Duration::from_secs(5);
     while log.flush(Duration::from_secs(1)).is_err() {
         if begun.elapsed() >= patience {
-            console.err(&format!("waiting since {} s: {}", begun.elapsed().as_secs(), waits_for(&log.stats())));
+            console.err(&format!(
+                "waiting since {} s: {}",
+                begun.elapsed().as_secs(),
+                waits_for(&log.stats())
+            ));
             patience *= 2;
         }
         std::thread::sleep(Duration::from_millis(10));

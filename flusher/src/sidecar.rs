@@ -47,7 +47,8 @@ pub fn main(args: &SidecarArgs, console: Console) -> Result<u8, Failure> {
 /// Runs a sidecar for these options until a signal stops it.
 pub fn run(options: Options, verbose: bool, console: Console) -> Result<u8, Failure> {
     let control = Control::default();
-    signals::steer(control.clone()).map_err(|e| Failure::failed(format!("signals cannot be handled: {e}")))?;
+    signals::steer(control.clone())
+        .map_err(|e| Failure::failed(format!("signals cannot be handled: {e}")))?;
     let mut sidecar = options.sidecar().map_err(Failure::failed)?;
     sidecar.on_event(move |event| {
         if verbose || is_a_warning(&event) {
@@ -68,8 +69,12 @@ fn is_a_warning(event: &Event) -> bool {
 
 fn in_words(event: &Event) -> String {
     match event {
-        Event::Waiting { pid } => format!("another sidecar, process {pid}, writes the file: waiting to take over"),
-        Event::Elected { epoch, truncated_bytes: 0 } => format!("writing the file, as flusher number {epoch} of this log"),
+        Event::Waiting { pid } => {
+            format!("another sidecar, process {pid}, writes the file: waiting to take over")
+        }
+        Event::Elected { epoch, truncated_bytes: 0 } => {
+            format!("writing the file, as flusher number {epoch} of this log")
+        }
         Event::Elected { epoch, truncated_bytes } => {
             format!(
                 "writing the file, as flusher number {epoch} of this log; cut {truncated_bytes} bytes that the last one left \
@@ -79,7 +84,10 @@ fn in_words(event: &Event) -> String {
         Event::Rotated { file_bytes } => format!("rotated at {}", show_bytes(*file_bytes)),
         Event::Error { what, errno, retry } => {
             let reason = std::io::Error::from_raw_os_error(*errno);
-            format!("error: {what}: {reason}; trying again in {}, records wait in the ring", show_time(*retry))
+            format!(
+                "error: {what}: {reason}; trying again in {}, records wait in the ring",
+                show_time(*retry)
+            )
         }
         Event::Recovered => "the error is gone, records are written again".into(),
         Event::Reopened => "reopened the file".into(),

@@ -82,7 +82,9 @@ impl Interrupt {
             }
             let mut wanted = [PollFd::new(&input, PollFlags::IN), PollFd::new(&self.wake, PollFlags::IN)];
             match rustix::event::poll(&mut wanted, None) {
-                Ok(_) if self.status().is_none() && !wanted[0].revents().is_empty() => return Ok(Seen::Readable),
+                Ok(_) if self.status().is_none() && !wanted[0].revents().is_empty() => {
+                    return Ok(Seen::Readable);
+                }
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(e) => return Err(e.into()),
             }

@@ -14,7 +14,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 ///
 /// Only looks: starts nothing, and does not slow the log down.
 #[derive(Args, Debug)]
-#[command(after_help = "Exit status: 0, or 1 if no process has this log open.\n\nExamples:\n  crlog stat app.log\n  crlog stat --json app.log | jq .lag_records")]
+#[command(
+    after_help = "Exit status: 0, or 1 if no process has this log open.\n\nExamples:\n  crlog stat app.log\n  crlog stat --json app.log | jq .lag_records"
+)]
 pub struct StatArgs {
     /// The log file
     #[arg(value_name = "LOGFILE")]
@@ -43,8 +45,10 @@ pub fn main(args: &StatArgs, console: Console) -> Result<u8, Failure> {
 
 /// All of it, with the library's names; times in nanoseconds.
 pub fn to_json(stats: &Stats) -> Value {
-    let flusher = stats.flusher.as_ref().map(|f| json!({"pid": f.pid, "sidecar": f.sidecar, "epoch": f.epoch}));
-    let files: Vec<Value> = stats.files.iter().map(|(name, bytes)| json!({"name": name, "bytes": bytes})).collect();
+    let flusher =
+        stats.flusher.as_ref().map(|f| json!({"pid": f.pid, "sidecar": f.sidecar, "epoch": f.epoch}));
+    let files: Vec<Value> =
+        stats.files.iter().map(|(name, bytes)| json!({"name": name, "bytes": bytes})).collect();
     json!({
         "path": stats.path.to_string_lossy(),
         "segment": stats.segment,
@@ -109,7 +113,11 @@ fn table(stats: &Stats, now: SystemTime) -> String {
         None => "none".into(),
     };
     let error = stats.error.map_or("none".into(), |e| std::io::Error::from_raw_os_error(e).to_string());
-    let lag = format!("{} records, {} not yet in the file", show_count(stats.lag_records), show_bytes(stats.lag_bytes));
+    let lag = format!(
+        "{} records, {} not yet in the file",
+        show_count(stats.lag_records),
+        show_bytes(stats.lag_bytes)
+    );
     let ring = format!(
         "{}, {} of {} chunks in use, records up to {} bytes",
         show_bytes(stats.ring_bytes),
@@ -119,7 +127,14 @@ fn table(stats: &Stats, now: SystemTime) -> String {
     );
     let segment = format!("{}, {}", stats.segment, show_bytes(stats.segment_bytes));
     let path = stats.path.display().to_string();
-    let rows = [("log", path), ("segment", segment), ("ring", ring), ("flusher", flusher), ("lag", lag), ("error", error)];
+    let rows = [
+        ("log", path),
+        ("segment", segment),
+        ("ring", ring),
+        ("flusher", flusher),
+        ("lag", lag),
+        ("error", error),
+    ];
     for (name, value) in rows {
         let _ = writeln!(t, "{name:<9} {value}");
     }

@@ -64,8 +64,10 @@ pub struct Herd<'a> {
 impl<'a> Herd<'a> {
     /// Starts them all.
     pub fn start(plan: &'a Plan, acks: &'a Acks) -> Result<Herd<'a>, Failure> {
-        let program = std::env::current_exe().map_err(|e| Failure::failed(format!("this program does not find itself: {e}")))?;
-        let mut herd = Herd { plan, acks, program, producers: Vec::new(), sidecars: Vec::new(), claims: Vec::new() };
+        let program = std::env::current_exe()
+            .map_err(|e| Failure::failed(format!("this program does not find itself: {e}")))?;
+        let mut herd =
+            Herd { plan, acks, program, producers: Vec::new(), sidecars: Vec::new(), claims: Vec::new() };
         for _ in 0..plan.sidecars {
             let child = herd.start_sidecar()?;
             herd.sidecars.push(Some(child));
@@ -148,7 +150,10 @@ impl<'a> Herd<'a> {
             p.life = Life::Done;
         } else if !p.killed {
             p.life = Life::Done;
-            return Err(Failure::failed(format!("the writing process p{:05} ended by itself: {status}", p.id)));
+            return Err(Failure::failed(format!(
+                "the writing process p{:05} ended by itself: {status}",
+                p.id
+            )));
         }
         Ok(())
     }
@@ -192,7 +197,8 @@ impl<'a> Herd<'a> {
 
     /// Kills the process of this id, if it is one of these and not dying already.
     pub fn kill_pid(&mut self, pid: u64) -> bool {
-        let place = (0..self.producers.len()).find(|i| self.pid(*i) == Some(pid) && !self.producers[*i].killed);
+        let place =
+            (0..self.producers.len()).find(|i| self.pid(*i) == Some(pid) && !self.producers[*i].killed);
         if let Some(place) = place {
             self.kill(place);
             return true;
@@ -243,7 +249,10 @@ impl<'a> Herd<'a> {
             self.tend(false)?;
             if begun.elapsed() > patience {
                 let stuck = self.producers.iter().filter(|p| p.child.is_some()).count();
-                return Err(Failure::failed(format!("{stuck} writing processes did not end within {} s", patience.as_secs())));
+                return Err(Failure::failed(format!(
+                    "{stuck} writing processes did not end within {} s",
+                    patience.as_secs()
+                )));
             }
             std::thread::sleep(Duration::from_millis(2));
         }
@@ -259,7 +268,10 @@ impl<'a> Herd<'a> {
         for child in self.sidecars.iter_mut().flatten() {
             while !child.try_wait().is_ok_and(|status| status.is_some()) {
                 if begun.elapsed() > patience {
-                    return Err(Failure::failed(format!("a sidecar did not end within {} s", patience.as_secs())));
+                    return Err(Failure::failed(format!(
+                        "a sidecar did not end within {} s",
+                        patience.as_secs()
+                    )));
                 }
                 std::thread::sleep(Duration::from_millis(2));
             }

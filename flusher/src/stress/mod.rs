@@ -197,8 +197,13 @@ impl Place {
         let mut acks = path.as_os_str().to_owned();
         acks.push("-acks");
         match verify::files_of(path) {
-            Ok(files) if files.is_empty() => Ok(Place { log: path.to_owned(), acks: acks.into(), own: None, keep }),
-            Ok(_) => Err(Failure::usage(format!("{} exists already: choose a new file, or a directory", path.display()))),
+            Ok(files) if files.is_empty() => {
+                Ok(Place { log: path.to_owned(), acks: acks.into(), own: None, keep })
+            }
+            Ok(_) => Err(Failure::usage(format!(
+                "{} exists already: choose a new file, or a directory",
+                path.display()
+            ))),
             Err(e) => Err(Failure::failed(format!("{}: its directory cannot be read: {e}", path.display()))),
         }
     }

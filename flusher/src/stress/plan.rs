@@ -63,7 +63,9 @@ impl Plan {
         if let Text::Filler { min, .. } = self.text
             && min < RECORD_BYTES_MIN
         {
-            return Err(Failure::usage(format!("--bytes: a record needs at least {RECORD_BYTES_MIN} bytes to tell what it is")));
+            return Err(Failure::usage(format!(
+                "--bytes: a record needs at least {RECORD_BYTES_MIN} bytes to tell what it is"
+            )));
         }
         if self.every.is_zero() {
             return Err(Failure::usage("--every: a time above 0 is needed, such as 5ms"));
@@ -89,7 +91,11 @@ impl Plan {
             ));
         }
         // Each death adds at most one record.
-        let records = self.records.unwrap_or(0).saturating_mul(u64::from(self.processes)).saturating_add(u64::from(INCARNATIONS));
+        let records = self
+            .records
+            .unwrap_or(0)
+            .saturating_mul(u64::from(self.processes))
+            .saturating_add(u64::from(INCARNATIONS));
         let all = records.saturating_mul(self.record_bytes_max + 1);
         if self.records.is_some() && all > self.capacity() {
             return Err(Failure::usage(format!(

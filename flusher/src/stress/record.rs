@@ -118,7 +118,9 @@ mod tests {
         let mut record = Vec::new();
         Maker { seed: 1, text: Text::Filler { min: 96, max: 96 } }.make(17, 123, &mut record);
         assert!(record.starts_with(b"p00017 s0000000123 l0096 "));
-        for bad in ["", "p00017", "p00017 s123 l0096 x", "q00017 s0000000123 l0096 x", "p00017 s0000000123 l0096"] {
+        for bad in
+            ["", "p00017", "p00017 s123 l0096 x", "q00017 s0000000123 l0096 x", "p00017 s0000000123 l0096"]
+        {
             assert_eq!(parse(bad.as_bytes()), None, "{bad}");
         }
     }

@@ -26,8 +26,18 @@ pub fn rate(outcome: &Outcome) -> u64 {
 pub fn table(o: &Outcome) -> String {
     let mut t = String::new();
     let v = &o.verdict;
-    let files = format!("{} lines, {}, {} rotations", show_count(v.lines), show_bytes(v.bytes), show_count(o.stats.counters.rotations));
-    let written = format!("{} records acknowledged in {}, {} a second", show_count(v.acknowledged), show_time(o.writing), show_count(rate(o)));
+    let files = format!(
+        "{} lines, {}, {} rotations",
+        show_count(v.lines),
+        show_bytes(v.bytes),
+        show_count(o.stats.counters.rotations)
+    );
+    let written = format!(
+        "{} records acknowledged in {}, {} a second",
+        show_count(v.acknowledged),
+        show_time(o.writing),
+        show_count(rate(o))
+    );
     let killed = format!(
         "{} producers, {} flushers; {} processes wrote in all",
         show_count(o.blows.producers_killed),
@@ -46,7 +56,13 @@ pub fn table(o: &Outcome) -> String {
         ("stopped", stopped),
         ("take-over", takeovers(o)),
         ("silence", format!("{} at most without an acknowledgement", show_time(o.silence))),
-        ("in flight", format!("{} records of killed processes were finished although unacknowledged", show_count(v.finished_after_death))),
+        (
+            "in flight",
+            format!(
+                "{} records of killed processes were finished although unacknowledged",
+                show_count(v.finished_after_death)
+            ),
+        ),
     ];
     for (name, value) in rows {
         let _ = writeln!(t, "{name:<13} {value}");
@@ -72,9 +88,18 @@ fn takeovers(o: &Outcome) -> String {
 pub fn judgement(o: &Outcome) -> String {
     let mut t = String::new();
     if o.verdict.verified() {
-        let _ = writeln!(t, "verified      every acknowledged record is in the files exactly once, whole and in order");
+        let _ = writeln!(
+            t,
+            "verified      every acknowledged record is in the files exactly once, whole and in order"
+        );
     } else {
-        let faults: Vec<_> = o.verdict.faults().iter().filter(|(_, n)| *n > 0).map(|(name, n)| format!("{} {name}", show_count(*n))).collect();
+        let faults: Vec<_> = o
+            .verdict
+            .faults()
+            .iter()
+            .filter(|(_, n)| *n > 0)
+            .map(|(name, n)| format!("{} {name}", show_count(*n)))
+            .collect();
         let _ = writeln!(t, "NOT VERIFIED  {}", faults.join(", "));
         for example in &o.verdict.examples {
             let _ = writeln!(t, "  {example}");

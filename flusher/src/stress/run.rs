@@ -170,7 +170,9 @@ impl Round<'_> {
                 self.herd.stop(place, time);
                 self.blows.stopped += 1;
             }
-            Blow::StopInside(time) => self.blows.stopped_inside += u64::from(self.herd.stop_inside_a_record(place, time)),
+            Blow::StopInside(time) => {
+                self.blows.stopped_inside += u64::from(self.herd.stop_inside_a_record(place, time))
+            }
             Blow::KillFlusher => {}
         }
     }
@@ -205,7 +207,10 @@ impl Round<'_> {
         let claims = self.herd.finish_producers(PATIENCE)?;
         let writing = self.begun.elapsed();
         (self.tell)(News::Written);
-        let undrained = self.log.flush(PATIENCE).map_err(|e| Failure::failed(format!("the ring is not drained at the end: {e}")));
+        let undrained = self
+            .log
+            .flush(PATIENCE)
+            .map_err(|e| Failure::failed(format!("the ring is not drained at the end: {e}")));
         let stats = self.log.stats();
         undrained?;
         self.herd.finish_sidecars(PATIENCE)?;

@@ -104,7 +104,12 @@ impl Verifier {
     pub fn line(&mut self, line: &[u8], place: &str) {
         self.verdict.lines += 1;
         self.verdict.bytes += line.len() as u64;
-        let at = |what: &str| format!("{place}, line {}: {what}", String::from_utf8_lossy(&line[..line.len().min(60)]).trim_end());
+        let at = |what: &str| {
+            format!(
+                "{place}, line {}: {what}",
+                String::from_utf8_lossy(&line[..line.len().min(60)]).trim_end()
+            )
+        };
         let Some(text) = line.strip_suffix(b"\n") else {
             self.verdict.torn += 1;
             return self.verdict.example(at("torn: has no end"));
@@ -153,13 +158,19 @@ impl Verifier {
             self.verdict.lost += lost;
             if lost > 0 {
                 let first = seen.missing.first().copied().unwrap_or(seen.next).min(seen.next);
-                self.verdict.example(format!("p{:05}: {lost} of {} lost, the first is s{first:010}", claim.id, claim.acknowledged));
+                self.verdict.example(format!(
+                    "p{:05}: {lost} of {} lost, the first is s{first:010}",
+                    claim.id, claim.acknowledged
+                ));
             }
             if claim.killed && more == 1 {
                 self.verdict.finished_after_death += 1;
             } else if more > 0 {
                 self.verdict.unacknowledged += more;
-                self.verdict.example(format!("p{:05}: {more} more than the {} acknowledged", claim.id, claim.acknowledged));
+                self.verdict.example(format!(
+                    "p{:05}: {more} more than the {} acknowledged",
+                    claim.id, claim.acknowledged
+                ));
             }
         }
         self.verdict
@@ -176,7 +187,11 @@ pub fn files_of(log: &Path) -> io::Result<Vec<PathBuf>> {
         let file = entry.file_name().to_string_lossy().into_owned();
         match file.strip_prefix(&name) {
             Some("") => found.insert(0, entry.path()),
-            Some(rest) => rest.strip_prefix('.').and_then(|n| n.parse().ok()).filter(|n| *n > 0).and_then(|n: u32| found.insert(n, entry.path())),
+            Some(rest) => rest
+                .strip_prefix('.')
+                .and_then(|n| n.parse().ok())
+                .filter(|n| *n > 0)
+                .and_then(|n: u32| found.insert(n, entry.path())),
             None => None,
         };
     }

@@ -8,7 +8,9 @@ use super::*;
 const MAKER: Maker = Maker { seed: 9, text: Text::Filler { min: 40, max: 80 } };
 
 fn claims() -> Vec<Claim> {
-    [(3, 20, false), (8, 10, true)].map(|(id, acknowledged, killed)| Claim { id, acknowledged, killed }).to_vec()
+    [(3, 20, false), (8, 10, true)]
+        .map(|(id, acknowledged, killed)| Claim { id, acknowledged, killed })
+        .to_vec()
 }
 
 fn record(id: u32, seq: u64) -> Vec<u8> {

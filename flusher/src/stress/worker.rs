@@ -80,7 +80,13 @@ pub struct WorkerArgs {
 }
 
 /// What a new worker is told.
-pub fn command_line(share: &ShareArgs, acks: &Path, id: u32, records: Option<u64>, maker: &Maker) -> Vec<OsString> {
+pub fn command_line(
+    share: &ShareArgs,
+    acks: &Path,
+    id: u32,
+    records: Option<u64>,
+    maker: &Maker,
+) -> Vec<OsString> {
     let mut words = vec![OsString::from("stress-worker")];
     words.extend(share.typed());
     words.extend(["--acks".into(), acks.into()]);
@@ -98,7 +104,8 @@ pub fn command_line(share: &ShareArgs, acks: &Path, id: u32, records: Option<u64
 pub fn main(args: &WorkerArgs) -> Result<u8, Failure> {
     let acks = Acks::open(&args.acks).map_err(Failure::failed)?;
     let stop_in_the_middle = Arc::new(AtomicBool::new(false));
-    signal_hook::flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&stop_in_the_middle)).map_err(Failure::failed)?;
+    signal_hook::flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&stop_in_the_middle))
+        .map_err(Failure::failed)?;
     let log = args.share.options(&format!("worker {}", args.id)).open().map_err(Failure::failed)?;
     let mut writer = log.writer().map_err(Failure::failed)?;
     let maker = args.maker();

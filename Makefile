@@ -1,0 +1,48 @@
+# `make test` is all a newcomer needs; the other targets are what CI runs besides.
+.PHONY: test setup demo loom mutants fuzz stress bench doc lint ci clean
+
+CARGO ?= cargo
+LOOM_FLAGS = --cfg loom --cfg debug_assertions
+SECONDS ?= 60
+SEED ?= 1
+
+# Installs what the tests can use, as far as this user may, and says what is missing.
+setup:
+	@sh tests/setup.sh
+
+# Everything but the model checker and the long runs: 10 minutes at most on 2 cores.
+test: setup
+	$(CARGO) test --workspace --no-fail-fast
+
+demo:
+	$(CARGO) run --release --bin crlog -- demo
+
+# Every interleaving of the ring's roles, within bounds that take minutes.
+loom:
+	RUSTFLAGS="$(RUSTFLAGS) --cfg loom" CARGO_TARGET_DIR=target/loom $(CARGO) test --release --lib loom
+
+# Each deliberate fault must be caught by the model or test that is named for it.
+mutants:
+	bash tests/mutants.sh
+
+# Any bytes as a segment, coverage-guided, for SECONDS.
+fuzz:
+	bash fuzz/run.sh $(SECONDS)
+
+# Real processes killed and stopped at random for SECONDS, everything verified afterwards.
+stress:
+	$(CARGO) run --release --bin crlog -- stress --seconds $(SECONDS) --processes 4 --sidecars 1 \
+	  --kill-producers --kill-flushers --stop-producers --seed $(SEED)
+
+bench:
+	$(CARGO) bench
+
+doc:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+ci:
+	bash .ci/run
