@@ -86,10 +86,14 @@ impl Quiet {
 
 #[inline]
 fn cell() -> &'static AtomicU64 {
-    let known = CELL.load(Acquire);
+    published().unwrap_or_else(install)
+}
+
+#[inline]
+fn published() -> Option<&'static AtomicU64> {
     // SAFETY: non-null values are published by `install` only, and point to a word that is never
     // unmapped; fork copies the address space, so the address holds in every descendant.
-    if known.is_null() { install() } else { unsafe { &*known } }
+    unsafe { CELL.load(Acquire).as_ref() }
 }
 
 /// Registers the handlers and publishes the page. Two threads may both come here: then the handlers
@@ -160,7 +164,5 @@ extern "C" fn in_parent() {
 }
 
 extern "C" fn in_child() {
-    let known = CELL.load(Acquire);
-    // SAFETY: see `cell`.
-    become_child(if known.is_null() { &FALLBACK } else { unsafe { &*known } });
+    become_child(published().unwrap_or(&FALLBACK));
 }

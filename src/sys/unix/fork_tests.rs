@@ -1,5 +1,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use super::descriptor::Descriptor;
+use super::file::open_plain;
 use super::testing::{Peer, end, fork, role, say};
 use super::{Epoch, LockFile, fork_epoch};
 
@@ -49,29 +52,39 @@ fn a_child_of_a_raw_clone_knows_it_too_and_drops_its_parents_lock() {
     assert!(lock.try_lock(0).unwrap());
 }
 
+/// Not a test of its own: forks with a lock; the child opens the file itself and drops the old handle.
+#[test]
+fn stale_peer() {
+    let Some((_, path)) = role() else { return };
+    let path = std::path::Path::new(&path);
+    let mut stale = Some(LockFile::open(path, 0o600).unwrap());
+    stale.as_ref().unwrap().lock(0).unwrap();
+    // SAFETY: no other thread of this process runs; the C library's allocator survives a fork.
+    let child = unsafe {
+        fork(|| {
+            let refused = stale.as_ref().is_some_and(|l| l.try_lock(0).is_err());
+            // Takes the same entry of the table and the same number as the inherited descriptor.
+            let new = LockFile::open(path, 0o600);
+            let works = || new.as_ref().is_ok_and(|l| l.try_lock(1).is_ok_and(|done| done));
+            let before = works();
+            drop(stale.take());
+            libc::_exit(if refused && before && works() { 17 } else { 1 });
+        })
+    };
+    let code = code(child);
+    let other = LockFile::open(path, 0o600).unwrap();
+    let held = other.held_by_other(0).unwrap();
+    drop(stale);
+    say(&format!("{code} {held} {}", other.held_by_other(0).unwrap()));
+}
+
 #[test]
 fn a_handle_from_before_the_fork_refuses_and_its_drop_closes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("lock");
-    let other = LockFile::open(&path, 0o600).unwrap();
-    let mut lock = Some(LockFile::open(&path, 0o600).unwrap());
-    lock.as_ref().unwrap().lock(0).unwrap();
-    // SAFETY: the child makes system calls only; dropping the stale handle frees its path, which no
-    // other thread's allocation can block in this allocator's fork support (glibc).
-    let child = unsafe {
-        fork(|| {
-            let refused = lock.as_ref().is_some_and(|l| l.try_lock(0).is_err());
-            // Whatever number the inherited descriptor had, this one takes it again.
-            let reused = libc::dup(2);
-            drop(lock.take());
-            let open = libc::fcntl(reused, libc::F_GETFD) != -1;
-            libc::_exit(if refused && open { 17 } else { 1 });
-        })
-    };
-    assert_eq!(code(child), 17);
-    assert!(other.held_by_other(0).unwrap(), "the parent still has its lock");
-    drop(lock);
-    assert!(!other.held_by_other(0).unwrap());
+    let test = "sys::unix::fork_tests::stale_peer";
+    let mut peer = Peer::start(test, "stale", path.to_str().unwrap());
+    assert_eq!(peer.hear(), "17 true false");
 }
 
 /// Not a test of its own: opens and locks while another thread forks children that live on.
@@ -96,9 +109,12 @@ fn peer() {
     let mut rounds = 0;
     while !STOP.load(Ordering::Relaxed) {
         let lock = LockFile::open(path, 0o600).unwrap();
-        lock.lock(0).unwrap();
+        if !lock.lock_within(0, Duration::from_secs(2)).unwrap() {
+            break;
+        }
         rounds += 1;
     }
+    STOP.store(true, Ordering::Relaxed);
     let children = forker.join().unwrap();
     let probe = LockFile::open(path, 0o600).unwrap();
     let kept = probe.held_by_other(0).unwrap();
@@ -142,4 +158,22 @@ fn table_peer() {
     held.pop();
     let again = LockFile::open(&path, 0o600).is_ok();
     say(&format!("{} {error} {again}", held.len()));
+}
+
+#[test]
+fn a_descriptor_that_a_fork_copied_before_it_was_listed_is_thrown_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("lock");
+    std::fs::write(&path, "").unwrap();
+    let opened = std::cell::Cell::new(0);
+    let descriptor = Descriptor::open(|| {
+        let fd = open_plain(&path);
+        if opened.replace(opened.get() + 1) == 0 {
+            // SAFETY: the child does nothing.
+            assert_eq!(code(unsafe { fork(|| {}) }), 0);
+        }
+        fd
+    });
+    assert!(descriptor.unwrap().fd().is_ok());
+    assert!(opened.get() >= 2, "the child may hold a copy of the first one");
 }

@@ -83,7 +83,8 @@ fn a_forked_child_does_not_keep_its_parents_lock() {
     parent.reap();
     until("lock is free", || lock.try_lock(FLUSHER).unwrap());
     // SAFETY: integers only; the child is the orphan of our own peer and sleeps in pause(2).
-    assert_eq!(unsafe { libc::kill(child, libc::SIGKILL) }, 0, "the child was still alive");
+    let alive = unsafe { libc::kill(child, libc::SIGKILL) };
+    assert_eq!(alive, 0, "the child was still alive");
 }
 
 #[test]

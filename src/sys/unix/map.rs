@@ -215,7 +215,9 @@ impl Mem for Mapping {
         debug_assert!(self.holds(at, bytes.len()), "bad range {at:#x}+{}", bytes.len());
         // SAFETY: I5: the range lies in a chunk of a checked geometry; `bytes` is private memory, so
         // the two do not overlap; nobody else touches the chunk's bytes meanwhile (I2, I4).
-        unsafe { self.base.add(at).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        unsafe {
+            self.base.add(at).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+        }
     }
 
     #[inline]
