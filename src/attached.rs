@@ -20,7 +20,9 @@ use std::time::Duration;
 pub(crate) enum Role {
     /// Writes records; takes a slot.
     Producer,
-    /// Flushes only, or looks only.
+    /// Flushes only.
+    Sidecar,
+    /// Looks only, and leaves things as they are.
     Guest,
 }
 
@@ -43,6 +45,7 @@ pub(crate) struct Attached {
     /// Holds ATTACH and the slot; never the flusher's bytes.
     pub(crate) lock: LockFile,
     pub(crate) slot: Option<u32>,
+    role: Role,
     pub(crate) born: Epoch,
     pub(crate) turn: Mutex<Turn>,
 }
@@ -91,6 +94,7 @@ impl Attached {
             name: target.name.clone(),
             lock,
             slot: None,
+            role,
             born: Epoch::now(),
             turn: Mutex::default(),
         };
@@ -230,8 +234,7 @@ impl Attached {
                 // It only fails if the thread panicked, and then the kernel has its lock back too.
                 let _ = thread.join();
             }
-            // A guest leaves things as they are.
-            None if self.slot.is_some() => {
+            None if self.role == Role::Producer => {
                 self.help();
             }
             None => {}
@@ -266,9 +269,15 @@ impl Drop for Membership {
         if !self.0.born.is_current() {
             return; // a forked child's copy: everything in it is the parent's
         }
-        self.0.leave();
+        let at = &self.0;
+        at.leave();
+        // Two that leave at once can each have counted on the other to drain: the last one looks again.
+        let drained = |s: &Segment| {
+            let empty = || Attached::is_empty(s.mapping(), s.geometry());
+            empty() || (at.role != Role::Guest && at.help() && empty())
+        };
         // If it fails, the segment stays for whoever comes next, as after a kill.
-        let _ = self.0.segment.release(&self.0.lock, |s| Attached::is_empty(s.mapping(), s.geometry()));
+        let _ = at.segment.release(&at.lock, drained);
     }
 }
 

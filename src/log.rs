@@ -98,8 +98,8 @@ impl Log {
     }
 
     /// Attaches without a slot and without a thread.
-    pub(crate) fn guest(options: Options) -> Result<Log, OpenError> {
-        Ok(Log { core: Core::new(options, Role::Guest)? })
+    pub(crate) fn visit(options: Options, role: Role) -> Result<Log, OpenError> {
+        Ok(Log { core: Core::new(options, role)? })
     }
 
     pub(crate) fn attached(&self) -> Result<Arc<Membership>, OpenError> {
@@ -199,7 +199,7 @@ impl Options {
         if found.is_none() {
             return Err(OpenError::NotOpen { path: spec.log_path });
         }
-        Log::guest(self)
+        Log::visit(self, Role::Guest)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The sidecar: a process whose only work is to flush, preferred over producers' threads.
 
-use crate::attached::{Attached, Membership};
+use crate::attached::{Attached, Membership, Role};
 use crate::error::OpenError;
 use crate::flush::{Event, Flusher, Kind, Wish};
 use crate::log::Log;
@@ -113,7 +113,7 @@ impl std::fmt::Debug for Sidecar {
 impl Options {
     /// Opens the log to flush it: makes the segment if there is none, and writes no records.
     pub fn sidecar(self) -> Result<Sidecar, OpenError> {
-        let log = Log::guest(self)?;
+        let log = Log::visit(self, Role::Sidecar)?;
         log.check_file()?;
         Ok(Sidecar { log, tell: Box::new(|_| {}) })
     }

@@ -226,3 +226,18 @@ fn producers_and_flushers_are_killed_at_random_and_nothing_acknowledged_is_lost(
     assert!(got.len() > 10, "{}", got.len());
     assert_complete(&got);
 }
+
+#[test]
+fn processes_that_leave_at_the_same_moment_leave_nothing_behind() {
+    let id = |place: &Place| {
+        let path = crlog::segment::canonical(&place.log()).unwrap();
+        std::path::Path::new("/dev/shm").join(crlog::segment::segment_id(&path))
+    };
+    for _ in 0..10 {
+        let place = Place::new();
+        let mut all: Vec<_> = (0..3).map(|i| place.child("write 20000", &format!("p{i}"))).collect();
+        assert!(all.iter_mut().all(common::Role::wait));
+        assert!(!id(&place).exists(), "a segment without anybody in it");
+        assert_complete(&by_name(&place.lines_now()));
+    }
+}
