@@ -178,7 +178,7 @@ impl Attached {
     /// True if some flusher holds the lock right now.
     pub(crate) fn has_flusher(&self) -> bool {
         LockFile::open(self.lock.path(), self.segment_mode())
-            .and_then(|l| Ok(l.held_by_other(byte::FLUSHER).unwrap_or(false)))
+            .map(|l| l.held_by_other(byte::FLUSHER).unwrap_or(false))
             .unwrap_or(false)
     }
 

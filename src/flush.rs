@@ -210,7 +210,7 @@ impl<'a> Flusher<'a> {
                 Ok(swept) => swept,
                 Err(Trouble::Deposed) => return Wish::Yield,
                 Err(trouble) => {
-                    self.note(trouble);
+                    self.note(&trouble);
                     Swept::default()
                 }
             };
@@ -241,7 +241,7 @@ impl<'a> Flusher<'a> {
     pub(crate) fn help(&mut self) -> bool {
         for _ in 0..2 {
             if let Err(trouble) = self.sweep() {
-                self.note(trouble);
+                self.note(&trouble);
                 return false;
             }
             self.wake_flushers();
@@ -475,7 +475,7 @@ impl<'a> Flusher<'a> {
                 true
             }
             Err(trouble) => {
-                self.note(trouble);
+                self.note(&trouble);
                 false
             }
         }
@@ -669,6 +669,7 @@ impl<'a> Flusher<'a> {
             && let Some(old) = &self.file
         {
             old.sync_data().map_err(|e| Trouble::Io("sync", e))?;
+            sys::dir::sync(&self.at.dir).map_err(|e| Trouble::Io("sync the directory of", e))?;
             self.dirty_ns = None;
         }
         match self.new_file.take().or_else(|| self.file.take()) {
@@ -709,11 +710,11 @@ impl<'a> Flusher<'a> {
 
     // ---- trouble ----
 
-    fn note(&mut self, trouble: Trouble) {
+    fn note(&mut self, trouble: &Trouble) {
         self.delay_ns = (self.delay_ns * 2).clamp(RETRY_MIN_NS, RETRY_MAX_NS);
         self.retry_ns = sys::monotonic_ns() + self.delay_ns;
-        self.failed(&trouble);
-        self.complain(&trouble, Duration::from_nanos(self.delay_ns));
+        self.failed(trouble);
+        self.complain(trouble, Duration::from_nanos(self.delay_ns));
     }
 
     fn complain(&mut self, trouble: &Trouble, retry: Duration) {

@@ -22,12 +22,10 @@ mod options;
 pub mod ring;
 #[doc(hidden)]
 pub mod rotate;
-#[doc(hidden)]
-pub mod segment;
+mod segment;
 mod sidecar;
 mod stats;
-#[doc(hidden)]
-pub mod sys;
+mod sys;
 mod writer;
 
 pub use error::{AppendError, FlushError, OpenError};
@@ -42,3 +40,9 @@ pub use sidecar::{Control, RunError, Sidecar};
 pub use stats::{Counters, FlusherInfo, ProducerInfo, Stats};
 pub use sys::SegmentKind;
 pub use writer::{Severity, Writer};
+
+/// Names of a log's shared memory: for tests that clean up after themselves.
+#[doc(hidden)]
+pub mod names {
+    pub use crate::segment::{canonical, segment_id};
+}

@@ -173,6 +173,7 @@ impl Log {
         Stats {
             path: at.log_path.clone(),
             segment: mem.path().display().to_string(),
+            removed: mem.links().is_ok_and(|n| n == 0),
             segment_bytes: mem.len() as u64,
             ring_bytes: g.ring_bytes(),
             record_bytes_max: g.record_max() as u64,

@@ -11,6 +11,8 @@ pub struct Stats {
     pub path: PathBuf,
     /// Name of the segment: of shared memory, or of the mapped file.
     pub segment: String,
+    /// True if somebody removed the segment's name: this process still uses it, others cannot find it.
+    pub removed: bool,
     /// Bytes of the segment, and of the ring in it.
     pub segment_bytes: u64,
     /// See `segment_bytes`.

@@ -1,6 +1,6 @@
 //! Fork: a child that writes through its parent's handles, and one that only lives on.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::panic, unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, unsafe_code)]
 
 mod common;
 

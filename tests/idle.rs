@@ -1,6 +1,6 @@
 //! An idle log costs nothing. Alone in its process, because it counts this process's wake-ups.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 mod common;
 

@@ -1,6 +1,6 @@
 //! A record costs its producer no system call while the flusher is awake: counted by strace.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::print_stderr, unsafe_code)]
 
 mod common;
 

@@ -1,6 +1,6 @@
 //! Several processes, one log; some are killed, some are stopped.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 mod common;
 
@@ -66,7 +66,7 @@ fn unrelated_processes_write_one_file_and_nothing_is_lost() {
     let got = by_name(&place.lines_now());
     assert_complete(&got);
     assert_eq!(got.values().map(Vec::len).collect::<Vec<_>>(), [20_000; 4]);
-    let id = crlog::segment::segment_id(&place.log().canonicalize().unwrap());
+    let id = crlog::names::segment_id(&place.log().canonicalize().unwrap());
     assert!(!std::path::Path::new("/dev/shm").join(id).exists(), "the last one out removes the segment");
 }
 
@@ -230,8 +230,8 @@ fn producers_and_flushers_are_killed_at_random_and_nothing_acknowledged_is_lost(
 #[test]
 fn processes_that_leave_at_the_same_moment_leave_nothing_behind() {
     let id = |place: &Place| {
-        let path = crlog::segment::canonical(&place.log()).unwrap();
-        std::path::Path::new("/dev/shm").join(crlog::segment::segment_id(&path))
+        let path = crlog::names::canonical(&place.log()).unwrap();
+        std::path::Path::new("/dev/shm").join(crlog::names::segment_id(&path))
     };
     for _ in 0..10 {
         let place = Place::new();

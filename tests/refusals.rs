@@ -1,6 +1,6 @@
 //! Bad input: a clear error of one line that says what to do, and nothing damaged.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 mod common;
 

@@ -178,7 +178,7 @@ impl Geometry {
         if slots == 0 || slots > NO_SLOT || chunks < 2 || chunks > 65_536 {
             return None;
         }
-        if chunk_bytes < 32 || chunk_bytes > 1 << 20 || chunk_bytes % 8 != 0 {
+        if chunk_bytes < 32 || chunk_bytes > 1 << 20 || !chunk_bytes.is_multiple_of(8) {
             return None;
         }
         Some(Geometry { slots, chunks, chunk_bytes })
@@ -390,6 +390,7 @@ impl Meta {
         Meta(len as u64 | (level as u64) << 32 | (flags as u64) << 40)
     }
     #[inline]
+    #[allow(clippy::len_without_is_empty)]
     pub const fn len(self) -> u32 {
         self.0 as u32
     }

@@ -7,7 +7,7 @@
 //!
 //! | item | promise |
 //! |---|---|
-//! | [`Epoch`], [`fork_epoch`] | A process that was copied (fork, raw clone) knows it by one plain load and a compare. Where processes are not copied, both are constant. |
+//! | [`Epoch`] | A process that was copied (fork, raw clone) knows it by one plain load and a compare. Where processes are not copied, both are constant. |
 //! | [`LockFile`] | Locks on single bytes, owned by the *handle*: freed by the kernel at any death of the process, not kept alive by a copied child, not dropped because somebody else in the process closed the same file. `held_by_other` asks without taking. Opening proves that the path still names the file that was opened. The bytes lie where a mandatory lock harms nobody (Windows: beyond the end of the file). |
 //! | [`SegmentObject`], [`Mapping`] | A named memory object or a mapped file, vetted before it is touched (kind, owner, rights, length), its room reserved when it is made, never removed but by `unlink`/`remove`, which never remove a successor of the same name. `read` copies from the object without touching its pages. Where a named object dies with its last handle, `links` is 1 while it is mapped and `unlink` does nothing. |
 //! | `impl Mem for Mapping` | The access rules of [`crate::ring::mem`]. |
@@ -42,9 +42,9 @@ use std::path::PathBuf;
 mod unix;
 #[cfg(unix)]
 pub use unix::{
-    Epoch, LockFile, LogFile, Mapping, SegmentObject, block_signals, boot_id, dir, fork_epoch,
-    full_barrier_everywhere, make_private_dir, monotonic_ns, pid, pid_namespace, process_gone, program_name,
-    resolve_path, segment_dir, start_time, stop_myself, unix_ns, user, uuid,
+    Epoch, LockFile, LogFile, Mapping, SegmentObject, block_signals, boot_id, dir, full_barrier_everywhere,
+    make_private_dir, monotonic_ns, pid, pid_namespace, process_gone, program_name, resolve_path,
+    segment_dir, start_time, stop_myself, unix_ns, user, uuid,
 };
 // The seam for Windows: `windows/mod.rs` with the same names, and
 // `#[cfg(windows)] mod windows; #[cfg(windows)] pub use windows::{...};`

@@ -83,7 +83,7 @@ impl Drop for Place {
         let left: Vec<PathBuf> = std::fs::read_dir("/dev/shm")
             .map(|d| d.flatten().map(|e| e.path()).collect())
             .unwrap_or_default();
-        let id = crlog::segment::segment_id(&crlog::segment::canonical(&log).unwrap_or(log));
+        let id = crlog::names::segment_id(&crlog::names::canonical(&log).unwrap_or(log));
         for path in left {
             if path.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.starts_with(&id)) {
                 let _ = std::fs::remove_file(path);

@@ -3,8 +3,9 @@ use std::time::Duration;
 
 use super::descriptor::Descriptor;
 use super::file::open_plain;
+use super::fork::fork_epoch;
 use super::testing::{Peer, end, fork, role, say};
-use super::{Epoch, LockFile, fork_epoch};
+use super::{Epoch, LockFile};
 
 const PEER: &str = "sys::unix::fork_tests::peer";
 
@@ -157,6 +158,7 @@ fn table_peer() {
     };
     held.pop();
     let again = LockFile::open(&path, 0o600).is_ok();
+    dir.close().unwrap();
     say(&format!("{} {error} {again}", held.len()));
 }
 

@@ -17,7 +17,9 @@ use libc::{F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW, F_RDLCK, F_UNLCK, F_WRLCK};
 use rustix::io::{pread, pwrite};
 
 use super::descriptor::Descriptor;
-use super::file::{Trust, file_id, id_at, open_guarded, stat_of};
+use super::file::{Trust, id_at, open_guarded};
+#[cfg(test)]
+use super::file::{file_id, stat_of};
 use crate::sys::{Create, FileError, FileId};
 
 /// Bytes of the note that tells people who holds [`OPEN`](crate::sys::byte::OPEN).
@@ -130,6 +132,7 @@ impl LockFile {
     }
 
     /// How many names the file still has; 0 = somebody removed it.
+    #[cfg(test)]
     pub fn links(&self) -> io::Result<u64> {
         let stat = stat_of(self.fd.fd()?)?;
         debug_assert_eq!(file_id(&stat), self.id);

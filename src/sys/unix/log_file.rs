@@ -57,6 +57,7 @@ impl LogFile {
     }
 
     /// How many names it has; 0 = somebody removed it.
+    #[cfg(test)]
     pub fn links(&self) -> io::Result<u64> {
         Ok(stat_of(self.fd.fd()?)?.st_nlink)
     }

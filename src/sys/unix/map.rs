@@ -53,6 +53,7 @@ impl std::fmt::Debug for Mapping {
 
 impl Mapping {
     /// First byte of the segment.
+    #[cfg(test)]
     pub fn base(&self) -> *const u8 {
         self.base
     }
@@ -66,11 +67,6 @@ impl Mapping {
     /// Where the object can be found by people.
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// Which object this is.
-    pub fn identity(&self) -> FileId {
-        self.id
     }
 
     /// How many names the object has; 0 = somebody removed it, and nobody new will find it.

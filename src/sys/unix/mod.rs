@@ -20,7 +20,7 @@ mod signal;
 #[allow(unsafe_code)]
 mod wait;
 
-pub use fork::{Epoch, fork_epoch};
+pub use fork::Epoch;
 pub use lock::LockFile;
 pub use log_file::LogFile;
 pub use map::Mapping;
