@@ -286,10 +286,15 @@ impl Attached {
         if self.turn().stop {
             return Wish::Stop;
         }
-        let called = self.mem().load(word::SIDECAR, Relaxed) != 0;
-        if called && lock.held_by_other(byte::SIDECAR).unwrap_or(false) {
+        let called = self.mem().load(word::SIDECAR, Relaxed);
+        if called == 0 {
+            return Wish::GoOn;
+        }
+        if lock.held_by_other(byte::SIDECAR).unwrap_or(false) {
             return Wish::Yield;
         }
+        // It died. A swap, so that the call of one that came this moment stays.
+        let _ = self.mem().cas(word::SIDECAR, called, 0, Relaxed, Relaxed);
         Wish::GoOn
     }
 }

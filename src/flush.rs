@@ -437,7 +437,8 @@ impl<'a> Flusher<'a> {
     /// Dead producers are cleaned up, and when chunks get scarce, idle leases are taken back.
     fn housekeeping(&mut self, now: u64) {
         let chunks = self.at.geometry.chunks();
-        let pressed = self.drainer.free_chunks() < chunks / 8;
+        let waited_for = self.at.mem().load(word::SPACE_WANT, Relaxed) != 0;
+        let pressed = waited_for || self.drainer.free_chunks() < chunks / 8;
         let every = if pressed { CHECK_DEAD_PRESSED_NS } else { CHECK_DEAD_NS };
         if pressed {
             self.drainer.revoke_idle(self.at.mem());
