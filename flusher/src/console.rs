@@ -7,6 +7,7 @@
 //! | 2 | the arguments make no sense |
 //! | 128 + n | ended by signal n, in good order where that was possible |
 
+use clap::error::ErrorKind;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -19,6 +20,8 @@ pub struct Failure {
     pub message: String,
 }
 
+// By value, so that both can be given to `map_err`.
+#[allow(clippy::needless_pass_by_value)]
 impl Failure {
     /// Something went wrong: exit status 1.
     pub fn failed(message: impl ToString) -> Failure {
@@ -71,6 +74,10 @@ impl Console {
             if !e.use_stderr() {
                 let _ = write!(std::io::stdout().lock(), "{}", e.render());
                 return ExitCode::SUCCESS;
+            }
+            if e.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+                self.err("say what to do (--help explains)");
+                return ExitCode::from(2);
             }
             self.err(&complaint(&e.render().to_string()));
             ExitCode::from(2)

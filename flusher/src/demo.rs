@@ -104,7 +104,7 @@ fn show_files(log: &Path, console: Console) {
             0..3 => console.out(&format!("{:<16} {:>12} bytes", name(path), show_count(bytes))),
             3 if files.len() > 4 => console.out("..."),
             _ if i + 1 == files.len() => {
-                console.out(&format!("{:<16} {:>12} bytes", name(path), show_count(bytes)))
+                console.out(&format!("{:<16} {:>12} bytes", name(path), show_count(bytes)));
             }
             _ => {}
         }
@@ -119,7 +119,7 @@ fn show_files(log: &Path, console: Console) {
 fn some_lines(log: &Path) -> Vec<String> {
     let Ok(file) = File::open(log) else { return Vec::new() };
     let mut shown: Vec<String> = Vec::new();
-    for line in BufReader::new(file).lines().map_while(Result::ok).take(20_000) {
+    for line in BufReader::new(file).lines().map_while(Result::ok).take(100_000) {
         let new = !shown.iter().any(|s| s.get(..6) == line.get(..6));
         if new && shown.len() < 4 {
             shown.push(line);

@@ -9,6 +9,7 @@
 //! | a line longer than the log takes | left out whole, said at the end | 1 |
 //! | the file cannot be written | waits, and says for what | 0 when it went on |
 //! | SIGTERM, SIGINT | stops reading; what was read is flushed, a begun line as a record | 128 + signal |
+//! | SIGTERM, SIGINT, and the file cannot be written | leaves after 5 s; what is in the ring stays there | 128 + signal |
 //! | the same again | ends at once; what is in the ring is written by whoever flushes next | 128 + signal |
 
 use crate::args::{LogArgs, tell_differences};
@@ -17,7 +18,7 @@ use crate::lines::Lines;
 use crate::signals::{Interrupt, Seen};
 use crate::units::{self, show_bytes, show_count};
 use clap::Args;
-use crlog::{AppendError, Log, Severity, Stats, Writer};
+use crlog::{AppendError, FlushError, Log, Severity, Stats, Writer};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -31,6 +32,9 @@ Examples:
   journalctl -f | crlog pipe --severity debug app.log
 
 Any number of pipes may write to the same log at once.";
+
+/// How long the file may take at the end before this program says that it waits.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Append each line of standard input to a log
 ///
@@ -56,7 +60,7 @@ pub fn main(args: &PipeArgs, console: Console) -> Result<u8, Failure> {
     let mut appender = Appender::new(&log, args.severity)?;
     let mut lines = Lines::new(log.record_bytes_max());
     let read = copy(&interrupt, &mut lines, &mut appender);
-    drain(&log, console);
+    drain(&log, &interrupt, console)?;
     read?;
     if let Some(status) = interrupt.status() {
         return Ok(status);
@@ -117,11 +121,21 @@ impl Appender {
     }
 }
 
-/// Waits until everything is in the file, however long it takes, and says what it waits for.
-fn drain(log: &Log, console: Console) {
+/// Waits until everything is in the file, however long it takes, and says what it waits for. After a
+/// signal no longer than the first complaint.
+fn drain(log: &Log, interrupt: &Interrupt, console: Console) -> Result<(), Failure> {
     let begun = Instant::now();
-    let mut patience = Duration::from_secs(5);
-    while log.flush(Duration::from_secs(1)).is_err() {
+    let mut patience = PATIENCE;
+    while let Err(e) = log.flush(Duration::from_secs(1)) {
+        if !matches!(e, FlushError::Timeout { .. }) {
+            return Err(Failure::failed(e));
+        }
+        if let Some(status) = interrupt.status()
+            && begun.elapsed() >= PATIENCE
+        {
+            let left = "; they are kept in memory for whoever opens the log next";
+            return Err(Failure { status, message: format!("{}{left}", waits_for(&log.stats())) });
+        }
         if begun.elapsed() >= patience {
             console.err(&format!(
                 "waiting since {} s: {}",
@@ -130,8 +144,8 @@ fn drain(log: &Log, console: Console) {
             ));
             patience *= 2;
         }
-        std::thread::sleep(Duration::from_millis(10));
     }
+    Ok(())
 }
 
 fn waits_for(stats: &Stats) -> String {

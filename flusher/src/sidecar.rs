@@ -1,6 +1,6 @@
 //! `crlog-flusher`: the process that does nothing but write the file.
 
-use crate::args::LogArgs;
+use crate::args::{LogArgs, tell_differences};
 use crate::console::{Console, Failure};
 use crate::signals;
 use crate::units::{show_bytes, show_time};
@@ -50,6 +50,7 @@ pub fn run(options: Options, verbose: bool, console: Console) -> Result<u8, Fail
     signals::steer(control.clone())
         .map_err(|e| Failure::failed(format!("signals cannot be handled: {e}")))?;
     let mut sidecar = options.sidecar().map_err(Failure::failed)?;
+    tell_differences(console, &sidecar.differences());
     sidecar.on_event(move |event| {
         if verbose || is_a_warning(&event) {
             console.err(&in_words(&event));
@@ -83,11 +84,11 @@ fn in_words(event: &Event) -> String {
         }
         Event::Rotated { file_bytes } => format!("rotated at {}", show_bytes(*file_bytes)),
         Event::Error { what, errno, retry } => {
-            let reason = std::io::Error::from_raw_os_error(*errno);
-            format!(
-                "error: {what}: {reason}; trying again in {}, records wait in the ring",
-                show_time(*retry)
-            )
+            let reason = match errno {
+                0 => String::new(),
+                errno => format!(": {}", std::io::Error::from_raw_os_error(*errno)),
+            };
+            format!("error: {what}{reason}; trying again in {}, records wait in the ring", show_time(*retry))
         }
         Event::Recovered => "the error is gone, records are written again".into(),
         Event::Reopened => "reopened the file".into(),
@@ -95,6 +96,7 @@ fn in_words(event: &Event) -> String {
             let lost = if *lost_unfinished { "; the one record it was writing is lost" } else { "" };
             format!("process {pid} ({name}) died without leaving: cleaned up{lost}")
         }
-        Event::Stopped => "everything is written, stopped".into(),
+        Event::Stopped => "stopped".into(),
+        other => format!("{other:?}"),
     }
 }

@@ -52,6 +52,7 @@ pub fn to_json(stats: &Stats) -> Value {
     json!({
         "path": stats.path.to_string_lossy(),
         "segment": stats.segment,
+        "removed": stats.removed,
         "segment_bytes": stats.segment_bytes,
         "ring_bytes": stats.ring_bytes,
         "record_bytes_max": stats.record_bytes_max,
@@ -125,7 +126,8 @@ fn table(stats: &Stats, now: SystemTime) -> String {
         stats.chunks,
         show_count(stats.record_bytes_max)
     );
-    let segment = format!("{}, {}", stats.segment, show_bytes(stats.segment_bytes));
+    let gone = if stats.removed { ", removed by somebody" } else { "" };
+    let segment = format!("{}, {}{gone}", stats.segment, show_bytes(stats.segment_bytes));
     let path = stats.path.display().to_string();
     let rows = [
         ("log", path),

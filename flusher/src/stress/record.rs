@@ -68,7 +68,7 @@ fn header(id: u32, seq: u64, length: usize, out: &mut Vec<u8>) {
 
 fn fill(rng: &mut Rng, length: usize, out: &mut Vec<u8>) {
     while out.len() < length {
-        let mut bits = rng.next();
+        let mut bits = rng.draw();
         for _ in 0..10.min(length - out.len()) {
             out.push(SYMBOLS[(bits & 63) as usize]);
             bits >>= 6;

@@ -171,7 +171,7 @@ impl Round<'_> {
                 self.blows.stopped += 1;
             }
             Blow::StopInside(time) => {
-                self.blows.stopped_inside += u64::from(self.herd.stop_inside_a_record(place, time))
+                self.blows.stopped_inside += u64::from(self.herd.stop_inside_a_record(place, time));
             }
             Blow::KillFlusher => {}
         }

@@ -42,15 +42,15 @@ impl ShareArgs {
     /// As they would be typed.
     pub fn typed(&self) -> Vec<OsString> {
         let mut words = vec![self.path.clone().into_os_string()];
-        words.extend(typed("--ring-size", self.ring_size));
-        words.extend(typed("--max-bytes", self.max_bytes));
-        words.extend(typed("--backups", self.backups));
+        words.extend(typed("--ring-size", &self.ring_size));
+        words.extend(typed("--max-bytes", &self.max_bytes));
+        words.extend(typed("--backups", &self.backups));
         words.extend(self.place.typed());
         words
     }
 }
 
-fn typed(option: &str, value: impl ToString) -> [OsString; 2] {
+fn typed(option: &str, value: &impl ToString) -> [OsString; 2] {
     [option.into(), value.to_string().into()]
 }
 
@@ -90,12 +90,12 @@ pub fn command_line(
     let mut words = vec![OsString::from("stress-worker")];
     words.extend(share.typed());
     words.extend(["--acks".into(), acks.into()]);
-    words.extend(typed("--id", id));
+    words.extend(typed("--id", &id));
     words.extend(records.iter().flat_map(|n| typed("--records", n)));
-    words.extend(typed("--seed", maker.seed));
+    words.extend(typed("--seed", &maker.seed));
     match maker.text {
-        Text::Filler { min, max } => words.extend(typed("--bytes", format!("{min}-{max}"))),
-        Text::Story { processes } => words.extend(typed("--story", processes)),
+        Text::Filler { min, max } => words.extend(typed("--bytes", &format!("{min}-{max}"))),
+        Text::Story { processes } => words.extend(typed("--story", &processes)),
     }
     words
 }
