@@ -34,7 +34,7 @@ pub struct DemoArgs {
 
 /// Plays it.
 pub fn main(args: &DemoArgs, console: Console) -> Result<u8, Failure> {
-    let place = Place::choose(None, false)?;
+    let place = Place::choose(None, "app.log", false)?;
     let plan = plan(&place, args.seconds);
     console
         .out(&format!("{PROCESSES} processes (web, app, db, auth) write to one log for {} s.", args.seconds));

@@ -67,12 +67,17 @@ pub fn main(args: &PipeArgs, console: Console) -> Result<u8, Failure> {
     }
     match lines.too_long() + appender.too_long {
         0 => Ok(0),
-        n => Err(Failure::failed(format!(
-            "{} lines were too long for the log and are not in it (at most {} bytes: make --ring-size larger); all others are",
-            show_count(n),
-            log.record_bytes_max()
-        ))),
+        n => Err(Failure::failed(too_long(n, log.record_bytes_max()))),
     }
+}
+
+fn too_long(lines: u64, max: usize) -> String {
+    let what = if lines == 1 { "line was" } else { "lines were" };
+    format!(
+        "{} {what} too long for the log and left out, all others are in it: at most {max} bytes with the terminator are \
+         possible, a larger --ring-size takes longer ones",
+        show_count(lines)
+    )
 }
 
 fn copy(interrupt: &Interrupt, lines: &mut Lines, appender: &mut Appender) -> Result<(), Failure> {

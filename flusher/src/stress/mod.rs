@@ -114,7 +114,7 @@ pub struct StressArgs {
 /// Runs and judges.
 pub fn main(args: &StressArgs, console: Console) -> Result<u8, Failure> {
     let seed = args.seed.unwrap_or_else(seed_of_the_clock);
-    let place = Place::choose(args.target.as_deref(), args.keep)?;
+    let place = Place::choose(args.target.as_deref(), "stress.log", args.keep)?;
     let plan = args.plan(seed, &place);
     plan.check()?;
     if !args.json {
@@ -184,15 +184,15 @@ pub struct Place {
 }
 
 impl Place {
-    /// In this place, or in a new directory.
-    pub fn choose(target: Option<&Path>, keep: bool) -> Result<Place, Failure> {
+    /// In this place, or in a new directory under this name.
+    pub fn choose(target: Option<&Path>, name: &str, keep: bool) -> Result<Place, Failure> {
         let Some(path) = target else {
             let dir = new_directory(&std::env::temp_dir())?;
-            return Ok(Place { log: dir.join("stress.log"), acks: dir.join("acks"), own: Some(dir), keep });
+            return Ok(Place { log: dir.join(name), acks: dir.join("acks"), own: Some(dir), keep });
         };
         if path.is_dir() {
             let dir = new_directory(path)?;
-            return Ok(Place { log: dir.join("stress.log"), acks: dir.join("acks"), own: Some(dir), keep });
+            return Ok(Place { log: dir.join(name), acks: dir.join("acks"), own: Some(dir), keep });
         }
         let mut acks = path.as_os_str().to_owned();
         acks.push("-acks");

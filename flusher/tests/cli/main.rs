@@ -1,0 +1,10 @@
+//! The two programs as their users meet them: real processes, exact exit statuses.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+
+mod common;
+mod pipe;
+mod refusals;
+mod runs;
+mod sidecar;
+mod stat;

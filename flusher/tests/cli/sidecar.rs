@@ -1,0 +1,89 @@
+//! `crlog-flusher` and its signals.
+
+use super::common::*;
+use rustix::process::Signal;
+
+fn numbered(count: usize) -> (Vec<String>, Vec<u8>) {
+    let lines: Vec<String> = (0..count).map(|i| format!("line {i}")).collect();
+    let text = format!("{}\n", lines.join("\n")).into_bytes();
+    (lines, text)
+}
+
+#[test]
+fn term_writes_what_a_killed_process_has_logged_and_ends_with_0() {
+    let place = Place::new();
+    let mut sidecar = place.sidecar("");
+    sidecar.signal(Signal::STOP);
+    let (lines, text) = numbered(1000);
+    let mut pipe = place.start(CRLOG, "pipe");
+    pipe.type_in(&text);
+    place.until("it waits in the ring", |s| s["lag_records"] == 1000);
+    drop(pipe);
+    assert_eq!(place.lines(), Vec::<String>::new());
+    sidecar.signal(Signal::CONT);
+    sidecar.signal(Signal::TERM);
+    assert_ended(&sidecar.end(b""), 0, "");
+    assert_eq!(place.lines(), lines);
+}
+
+#[test]
+fn int_ends_it_like_term() {
+    let place = Place::new();
+    let mut sidecar = place.sidecar("");
+    sidecar.signal(Signal::INT);
+    assert_ended(&sidecar.end(b""), 0, "");
+}
+
+#[test]
+fn usr1_rotates() {
+    let place = Place::new();
+    let mut sidecar = place.sidecar("--backups 3");
+    assert_ended(&place.run(CRLOG, "pipe", b"old\n"), 0, "");
+    sidecar.signal(Signal::USR1);
+    place.until("it is rotated", |s| s["counters"]["rotations"] == 1);
+    assert_ended(&place.run(CRLOG, "pipe", b"new\n"), 0, "");
+    sidecar.signal(Signal::TERM);
+    assert_ended(&sidecar.end(b""), 0, "");
+    assert_eq!(std::fs::read(place.path().join("app.log.1")).unwrap(), b"old\n");
+    assert_eq!(std::fs::read(place.log()).unwrap(), b"new\n");
+}
+
+#[test]
+fn hup_makes_a_new_file_after_mv() {
+    let place = Place::new();
+    let mut sidecar = place.sidecar("");
+    assert_ended(&place.run(CRLOG, "pipe", b"old\n"), 0, "");
+    let moved = place.path().join("moved");
+    std::fs::rename(place.log(), &moved).unwrap();
+    sidecar.signal(Signal::HUP);
+    eventually("there is a new file", || place.log().exists());
+    assert_ended(&place.run(CRLOG, "pipe", b"new\n"), 0, "");
+    sidecar.signal(Signal::TERM);
+    assert_ended(&sidecar.end(b""), 0, "");
+    assert_eq!(std::fs::read(moved).unwrap(), b"old\n");
+    assert_eq!(std::fs::read(place.log()).unwrap(), b"new\n");
+}
+
+#[test]
+fn the_second_sidecar_waits_and_takes_over_when_the_first_is_killed() {
+    let place = Place::new();
+    let mut first = place.sidecar("");
+    let mut second = place.start(FLUSHER, "-v");
+    let of_first = place.stat().unwrap()["flusher"]["pid"].clone();
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    first.signal(Signal::KILL);
+    drop(first);
+    place.until("the second is at work", |s| {
+        s["flusher"]["sidecar"] == true && s["flusher"]["pid"] != of_first
+    });
+    assert_ended(&place.run(CRLOG, "pipe", b"a\n"), 0, "");
+    second.signal(Signal::TERM);
+    let said = second.end(b"");
+    assert_eq!(said.status.code(), Some(0));
+    let text = String::from_utf8(said.stderr).unwrap();
+    for part in [&format!("another sidecar, process {of_first}"), "as flusher number 2", "stopped"] {
+        assert!(text.contains(part), "{text}");
+    }
+    assert!(text.lines().all(|l| l.starts_with("crlog-flusher: ")), "{text}");
+    assert_eq!(place.lines(), ["a"]);
+}
