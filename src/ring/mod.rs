@@ -7,6 +7,9 @@ pub mod model;
 pub mod reclaim;
 pub mod sweep;
 
+#[cfg(all(test, loom))]
+#[allow(clippy::unwrap_used)]
+mod loom;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
