@@ -106,12 +106,30 @@ struct Told {
     died: bool,
 }
 
+/// A producer that has already appended `texts`, in the model's closure, where nothing races with it:
+/// what leads up to the interesting part need not be explored.
+fn warmed_up(w: &World, slot: u32, hint: u32, texts: &[&str]) -> (Producer, Told) {
+    let (mut p, mut told) = (Producer::new(w.g, slot, hint), Told::default());
+    for t in texts {
+        append(&mut p, &Role::new(&w.mem, LONG), t, &mut told);
+    }
+    (p, told)
+}
+
 /// Appends `texts`; the end of the process is the kernel's evidence.
 fn produce(w: &World, slot: u32, hint: u32, texts: &[&str], life: u64) -> Told {
+    carry_on(w, slot, warmed_up(w, slot, hint, &[]), texts, life)
+}
+
+fn carry_on(
+    w: &World,
+    slot: u32,
+    (mut p, mut told): (Producer, Told),
+    texts: &[&str],
+    life: u64,
+) -> Told {
     let role = Role::new(&w.mem, life);
-    let mut told = Told::default();
     told.died = killed(|| {
-        let mut p = Producer::new(w.g, slot, hint);
         for t in texts {
             append(&mut p, &role, t, &mut told);
         }
@@ -135,12 +153,12 @@ fn append(p: &mut Producer, role: &Role<'_>, text: &str, told: &mut Told) {
 }
 
 /// A flusher's turn under its lock; true if it was killed.
-fn flush(w: &World, life: u64, script: impl FnOnce(&Role<'_>, &mut Flusher, &mut Vec<u8>)) -> bool {
+fn flush(w: &World, life: u64, script: impl FnOnce(&Role<'_>, Flusher, &mut Vec<u8>)) -> bool {
     let mut file = w.lock();
     let role = Role::new(&w.mem, life);
     killed(|| {
-        let mut f = Flusher::take_over(&role, w.g, &mut file);
-        script(&role, &mut f, &mut file);
+        let f = Flusher::take_over(&role, w.g, &mut file);
+        script(&role, f, &mut file);
     })
 }
 
@@ -156,12 +174,12 @@ fn reap(w: &World, role: &Role<'_>, f: &mut Flusher, slot: u32) -> bool {
 /// All roles have ended: one more flusher, which nobody disturbs. Afterwards no chunk is in use but
 /// the `hogs` that no role owned, and the file holds what it has to.
 fn settle(w: &World, told: &[Told], hogs: u32) -> Vec<String> {
-    flush(w, LONG, |role, f, file| {
+    flush(w, LONG, |role, mut f, file| {
         for slot in 0..w.g.slots() {
             f.drainer.reap(role, slot, || true);
         }
         for _ in 0..3 {
-            sweep(role, f, file, u64::MAX);
+            sweep(role, &mut f, file, u64::MAX);
         }
         assert_eq!(chunks_in_use(role, w.g), hogs, "a chunk leaks");
     });
@@ -209,9 +227,9 @@ fn recycle(bound: usize) {
         let (v, u) = (w.clone(), w.clone());
         let p = thread::spawn(move || produce(&v, 0, 0, &["a1.....", "a2.....", "a3....."], LONG));
         let f = thread::spawn(move || {
-            flush(&u, LONG, |role, f, file| {
-                sweep(role, f, file, u64::MAX);
-                sweep(role, f, file, u64::MAX);
+            flush(&u, LONG, |role, mut f, file| {
+                sweep(role, &mut f, file, u64::MAX);
+                sweep(role, &mut f, file, u64::MAX);
             })
         });
         let told = p.join().unwrap();
@@ -239,29 +257,33 @@ fn hog() -> State {
 }
 
 /// L2: the flusher takes the chunk back from the first producer, recycles it, and the second leases it.
+/// The first has written one record, and two sweeps have seen it, before the race begins.
 fn revoke(bound: usize) {
     static REVOKED: AtomicUsize = AtomicUsize::new(0);
     static TAKEN: AtomicUsize = AtomicUsize::new(0);
     explore("l2", bound, || {
         let w = Arc::new(World::new(Geometry::new(2, 2, TWO).unwrap(), &[hog()]));
+        let warm = warmed_up(&w, 0, 0, &["a1....."]);
+        let mut drain = None;
+        flush(&w, LONG, |role, mut f, file| {
+            sweep(role, &mut f, file, u64::MAX);
+            sweep(role, &mut f, file, u64::MAX);
+            drain = Some(f);
+        });
+        let mut drain = drain.unwrap();
         let (va, vb, u) = (w.clone(), w.clone(), w.clone());
-        let a = thread::spawn(move || produce(&va, 0, 0, &["a1.....", "a2....."], LONG));
+        let a = thread::spawn(move || carry_on(&va, 0, warm, &["a2....."], LONG));
         let f = thread::spawn(move || {
-            let mut revoked = 0;
-            flush(&u, LONG, |role, f, file| {
-                sweep(role, f, file, u64::MAX);
-                sweep(role, f, file, u64::MAX);
-                revoked = f.drainer.revoke_idle(role);
-                sweep(role, f, file, u64::MAX);
-            });
+            let role = Role::new(&u.mem, LONG);
+            let revoked = drain.drainer.revoke_idle(&role);
+            sweep(&role, &mut drain, &mut u.lock(), u64::MAX);
             revoked
         });
         let b = thread::spawn(move || produce(&vb, 1, 0, &["b1....."], LONG));
         let told = [a.join().unwrap(), b.join().unwrap()];
         let revoked = f.join().unwrap() > 0;
         REVOKED.fetch_add(usize::from(revoked), SeqCst);
-        let both = told[0].acked.first().map(String::as_str) == Some("a1.....");
-        let taken = revoked && both && told[1].acked.len() == 1;
+        let taken = revoked && told[1].acked.len() == 1;
         TAKEN.fetch_add(usize::from(taken), SeqCst);
         settle(&w, &told, 1);
     });
@@ -281,20 +303,20 @@ fn l2_revoke_three_preemptions() {
 }
 
 /// L3: a producer dies; the flusher asks for evidence, and cleans up while another one writes.
-fn producer_killed(bound: usize) {
+fn producer_killed(bound: usize, warm: &'static [&str], cold: &'static [&str]) {
     static REAPED: AtomicUsize = AtomicUsize::new(0);
     static SPARED: AtomicUsize = AtomicUsize::new(0);
     let steps = at_every_step("l3", bound, |life| {
         move || {
             let w = Arc::new(World::new(Geometry::new(2, 2, ONE).unwrap(), &[]));
+            let start = warmed_up(&w, 0, 0, warm);
             let (va, vb, u) = (w.clone(), w.clone(), w.clone());
-            let a = thread::spawn(move || produce(&va, 0, 0, &["a1.....", "a2....."], life));
+            let a = thread::spawn(move || carry_on(&va, 0, start, cold, life));
             let f = thread::spawn(move || {
                 let mut reaped = false;
-                flush(&u, LONG, |role, f, file| {
-                    reaped = reap(&u, role, f, 0);
-                    sweep(role, f, file, u64::MAX);
-                    sweep(role, f, file, u64::MAX);
+                flush(&u, LONG, |role, mut f, file| {
+                    reaped = reap(&u, role, &mut f, 0);
+                    sweep(role, &mut f, file, u64::MAX);
                 });
                 reaped
             });
@@ -308,30 +330,37 @@ fn producer_killed(bound: usize) {
             died
         }
     });
-    assert!(steps > 12, "only {steps} places to die");
+    assert!(steps > 6, "only {steps} places to die");
     assert!(REAPED.load(SeqCst) > 0, "nobody dead was reaped");
     assert!(SPARED.load(SeqCst) > 0, "nobody was spared for want of evidence");
 }
 
 #[test]
 fn l3_producer_killed() {
-    producer_killed(1);
+    producer_killed(1, &["a1....."], &["a2....."]);
 }
 
 #[test]
 #[ignore = "minutes"]
 fn l3_producer_killed_two_preemptions() {
-    producer_killed(2);
+    producer_killed(2, &["a1....."], &["a2....."]);
+}
+
+#[test]
+#[ignore = "minutes"]
+fn l3_producer_killed_from_its_first_record_on() {
+    producer_killed(1, &[], &["a1.....", "a2....."]);
 }
 
 /// L4: a flusher dies, its successor waits for the lock, and a producer writes all the while.
-fn flusher_killed(bound: usize) {
+fn flusher_killed(bound: usize, warm: &'static [&str], cold: &'static [&str]) {
     static BOTH: AtomicUsize = AtomicUsize::new(0);
     let steps = at_every_step("l4", bound, |life| {
         move || {
             let w = Arc::new(World::new(Geometry::new(1, 2, ONE).unwrap(), &[]));
+            let start = warmed_up(&w, 0, 0, warm);
             let (v, u) = (w.clone(), w.clone());
-            let p = thread::spawn(move || produce(&v, 0, 0, &["a1.....", "a2.....", "a3....."], LONG));
+            let p = thread::spawn(move || carry_on(&v, 0, start, cold, LONG));
             let f = thread::spawn(move || turns(&u, &[(life, u64::MAX), (LONG, u64::MAX)]));
             let told = p.join().unwrap();
             let (died, moved) = f.join().unwrap();
@@ -371,13 +400,19 @@ fn turns(w: &Arc<World>, lives: &[(u64, u64)]) -> (bool, bool) {
 
 #[test]
 fn l4_flusher_killed() {
-    flusher_killed(1);
+    flusher_killed(1, &["a1.....", "a2....."], &["a3....."]);
 }
 
 #[test]
 #[ignore = "minutes"]
 fn l4_flusher_killed_two_preemptions() {
-    flusher_killed(2);
+    flusher_killed(2, &["a1.....", "a2....."], &["a3....."]);
+}
+
+#[test]
+#[ignore = "minutes"]
+fn l4_flusher_killed_from_the_first_record_on() {
+    flusher_killed(1, &[], &["a1.....", "a2.....", "a3....."]);
 }
 
 /// L5: who has heard of a record and then writes one comes after it.
@@ -393,8 +428,8 @@ fn causality(bound: usize) {
             told
         });
         let f = thread::spawn(move || {
-            flush(&u, LONG, |role, f, file| {
-                sweep(role, f, file, u64::MAX);
+            flush(&u, LONG, |role, mut f, file| {
+                sweep(role, &mut f, file, u64::MAX);
             });
             lines(&u.lock()).len()
         });
@@ -441,8 +476,9 @@ fn successor_killed(bound: usize, stride: usize) {
             let alive = outer.clone();
             move || {
                 let w = Arc::new(World::new(Geometry::new(1, 2, ONE).unwrap(), &[]));
+                let start = warmed_up(&w, 0, 0, &["a1.....", "a2....."]);
                 let (v, u) = (w.clone(), w.clone());
-                let p = thread::spawn(move || produce(&v, 0, 0, &["a1.....", "a2....."], LONG));
+                let p = thread::spawn(move || carry_on(&v, 0, start, &["a3....."], LONG));
                 let f = thread::spawn(move || {
                     let first = turns(&u, &[(life, u64::MAX)]).0;
                     let next = thread::spawn(move || turns(&u, &[(second, 1)]).0);
@@ -484,8 +520,8 @@ fn large(bound: usize, life: u64) {
         let (va, vb, u) = (w.clone(), w.clone(), w.clone());
         let a = thread::spawn(move || produce(&va, 0, 2, &["a1 is larger than fits."], life));
         let f = thread::spawn(move || {
-            flush(&u, LONG, |role, f, file| {
-                sweep(role, f, file, u64::MAX);
+            flush(&u, LONG, |role, mut f, file| {
+                sweep(role, &mut f, file, u64::MAX);
             });
             lines(&u.lock()).len()
         });
@@ -525,9 +561,9 @@ fn l7_large_record_killed() {
             let a = thread::spawn(move || produce(&va, 0, 2, &texts, life));
             let f = thread::spawn(move || {
                 let mut reaped = false;
-                flush(&u, LONG, |role, f, file| {
-                    reaped = reap(&u, role, f, 0);
-                    sweep(role, f, file, u64::MAX);
+                flush(&u, LONG, |role, mut f, file| {
+                    reaped = reap(&u, role, &mut f, 0);
+                    sweep(role, &mut f, file, u64::MAX);
                 });
                 reaped
             });
@@ -570,7 +606,7 @@ fn l8_slot() {
         let reaper = thread::spawn(move || {
             let role = Role::new(&u.mem, LONG);
             let mut free = false;
-            let reaped = flush(&u, LONG, |role, f, _| {
+            let reaped = flush(&u, LONG, |role, mut f, _| {
                 let gone = || {
                     free = seen.load(Acquire) == 0;
                     free
