@@ -1,5 +1,6 @@
 //! The ring on plain memory: what it does, and what is left when a role dies at any step.
 mod death;
+mod hostile;
 mod normal;
 
 use super::append::{Line, Producer, Refused};

@@ -1,0 +1,59 @@
+//! Bytes that no crlog wrote. See [`hostile`](super::super::hostile) for what is asserted.
+use super::super::hostile::{GEOMETRY, STEP_BYTES, STEPS_MAX, run};
+use proptest::prelude::*;
+
+/// Steps of a script: every kind of step is as likely as scribbling.
+fn script() -> impl Strategy<Value = Vec<u8>> {
+    let step = (0u8..26, any::<u8>(), any::<u16>(), any::<u64>()).prop_map(|(op, a, at, value)| {
+        let mut bytes = vec![op.min(12), a];
+        bytes.extend_from_slice(&at.to_le_bytes());
+        bytes.extend_from_slice(&value.to_le_bytes());
+        bytes
+    });
+    prop::collection::vec(step, 0..=STEPS_MAX).prop_map(|steps| {
+        let mut input = vec![steps.len() as u8];
+        input.extend(steps.into_iter().flatten());
+        assert_eq!((input.len() - 1) % STEP_BYTES, 0);
+        input
+    })
+}
+
+fn bytes() -> impl Strategy<Value = Vec<u8>> {
+    let words = 32 + GEOMETRY.ring_bytes() as usize / 8;
+    // Small words are likelier to mean something.
+    let small = prop_oneof![4 => Just(0), 4 => 0u64..64, 2 => 0u64..1 << 32, 1 => any::<u64>()];
+    prop::collection::vec(small, 0..words)
+        .prop_map(|words| words.iter().flat_map(|w| w.to_le_bytes()).collect())
+}
+
+
+/// The headers of a count that no chunk has room for would lie before the chunk, or before the segment.
+#[test]
+fn a_count_beyond_what_a_chunk_holds_reads_nothing_outside_of_it() {
+    let (op, scribble, sealed, collect) = (12, 1, 0xfffu64, 4);
+    for chunk in 0..GEOMETRY.chunks() as u8 {
+        let mut input = vec![2];
+        for (op, a, value) in [(op, scribble, sealed), (collect, 0, 0)] {
+            input.extend([op, a, chunk, 0]);
+            input.extend(value.to_le_bytes());
+        }
+        run(&input);
+    }
+}
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 4000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn random_bytes_as_a_segment_never_panic(script in script(), bytes in bytes()) {
+        run(&[script, bytes].concat());
+    }
+
+    #[test]
+    fn a_scribbler_on_a_fresh_segment_harms_only_the_chunks_it_touches(script in script()) {
+        run(&script);
+    }
+}
