@@ -130,6 +130,9 @@ struct Script {
     /// Records of the healthy producer in chunks that nobody scribbled on: `(chunk, text)`.
     owed: Vec<(u32, String)>,
     written: u64,
+    /// Chunks that may not be what they say, and whether COMMIT may not.
+    suspect: Vec<bool>,
+    commit_lies: bool,
 }
 
 /// Runs the script that `input` holds on the segment that the rest of it describes.
@@ -149,6 +152,8 @@ pub fn run(input: &[u8]) {
         work: StdCell::new(0),
     };
     let mut s = Script {
+        suspect: vec![true; GEOMETRY.chunks() as usize],
+        commit_lies: true,
         drainer: take_over(&mem, GEOMETRY).drainer,
         mem,
         words,
@@ -161,6 +166,7 @@ pub fn run(input: &[u8]) {
         owed: Vec::new(),
         written: 0,
     };
+    s.take_over();
     for step in script.chunks_exact(STEP_BYTES) {
         s.mem.work.set(0);
         s.step(step);
@@ -173,7 +179,7 @@ impl Script {
         let value = u64::from_le_bytes([b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11]]);
         let (a, at) = (b[1], u16::from_le_bytes([b[2], b[3]]) as usize);
         match b[0] % 13 {
-            0 => drop(self.append_healthy()),
+            0 => self.append_healthy(),
             1 => self.append(a, at),
             2 => self.append_some(a, at),
             3 => self.others[a as usize % OTHERS as usize].seal(&self.mem),
@@ -197,6 +203,11 @@ impl Script {
     fn take_over(&mut self) {
         self.drainer = take_over(&self.mem, GEOMETRY).drainer;
         self.stage = Stage::Idle;
+        self.commit_lies = false;
+        for (c, suspect) in (0..).zip(&mut self.suspect) {
+            let state = State(self.mem.mem.load(GEOMETRY.state(c), Relaxed));
+            *suspect &= state.phase() != Some(Phase::Free);
+        }
     }
 
     fn collect(&mut self) {
@@ -267,6 +278,7 @@ impl Script {
             };
             if self.drainer.commit(&self.mem, &cell).is_ok() {
                 self.out.extend_from_slice(&bytes);
+                self.commit_lies = false;
                 self.stage = Stage::Idle;
             } else {
                 self.take_over();
@@ -305,7 +317,7 @@ impl Script {
     }
 
     /// A record that is owed, provided that one can tell which chunk it is in.
-    fn append_healthy(&mut self) -> bool {
+    fn append_healthy(&mut self) {
         let text = format!("<healthy {}>", self.written);
         self.written += 1;
         let line = Line {
@@ -313,7 +325,7 @@ impl Script {
             end: b"\n",
         };
         if self.healthy.append(&self.mem, 0, &line).is_err() {
-            return false;
+            return;
         }
         let mine: Vec<u32> = (0..GEOMETRY.chunks())
             .filter(|&c| {
@@ -321,11 +333,12 @@ impl Script {
                 s.slot() == HEALTHY && s.phase() == Some(Phase::Open)
             })
             .collect();
-        if let [chunk] = mine[..] {
-            self.owed.push((chunk, text));
-            return true;
+        match mine[..] {
+            [chunk] if !self.commit_lies && !self.suspect[chunk as usize] => {
+                self.owed.push((chunk, text));
+            }
+            _ => {}
         }
-        false
     }
 
     /// Somebody writes where he has no business; what was in that chunk is not owed any more. A lie
@@ -350,8 +363,14 @@ impl Script {
             target == g.state(c) || target == g.drain(c) || bytes.contains(&target)
         };
         match (0..g.chunks()).find(|&c| per_chunk(c)) {
-            Some(c) => self.owed.retain(|(chunk, _)| *chunk != c),
-            None if target == word::COMMIT => self.owed.clear(),
+            Some(c) => {
+                self.suspect[c as usize] = true;
+                self.owed.retain(|(chunk, _)| *chunk != c);
+            }
+            None if target == word::COMMIT => {
+                self.commit_lies = true;
+                self.owed.clear();
+            }
             None => {}
         }
     }
