@@ -202,6 +202,11 @@ impl Geometry {
     pub const fn inline_max(&self) -> usize {
         self.chunk_bytes as usize - RECORD_HEADER
     }
+    /// Most records that a chunk has room for: what a larger count says is a lie.
+    pub const fn records_max(&self) -> u32 {
+        let headers = self.chunk_bytes / RECORD_HEADER as u32;
+        if headers < COUNT_MAX { headers } else { COUNT_MAX }
+    }
     /// Most continuation chunks of one record: a quarter of the ring, and what its list can name.
     pub const fn big_chunks_max(&self) -> usize {
         let listed = (self.chunk_bytes as usize - RECORD_HEADER) / 8 - 1;

@@ -42,10 +42,11 @@ impl Drainer {
         let generation = state.generation();
         let holds_records = matches!(state.phase(), Some(Phase::Open | Phase::Busy | Phase::Sealed));
         let done = if holds_records { drain.effective(generation, self.committed()) } else { 0 };
-        if done > state.count() {
+        let count = self.count(state);
+        if done > count {
             bump(mem, Counter::CorruptChunks, 1);
         }
-        let done = done.min(state.count());
+        let done = done.min(count);
         let fresh_from = if drain.base() < done { drain.base() } else { done };
         let sum = self.walk(mem, chunk, state.slot(), done, fresh_from);
         let word = DrainWord::new(done, done, self.committed(), generation);
@@ -173,7 +174,7 @@ impl Drainer {
                 continue;
             }
             let (base, mut off) = if v.generation == state.generation() { (v.base, v.off) } else { (0, 0) };
-            for i in base..state.count() {
+            for i in base..self.count(state) {
                 let meta = Meta(mem.get_word(self.geometry.record(chunk, i) + 8));
                 if u64::from(off) + u64::from(meta.len()) > self.geometry.chunk_bytes() as u64 {
                     break;

@@ -18,6 +18,7 @@
 //! |---|---|---|
 //! | unknown phase, slot out of range | chunk is left alone, and recycled if it says so | `CorruptChunks` |
 //! | length beyond the chunk, bad continuation list | the record and what follows in that chunk are skipped | `CorruptChunks`, `LostCorrupt` |
+//! | count beyond what the chunk has room for | taken as that much | `CorruptChunks` |
 //! | keys that go backwards or repeat | written in the chunk's own order | - |
 //! | count that goes backwards | nothing is written twice: the private cursor holds | - |
 
@@ -219,9 +220,15 @@ impl Drainer {
         }
     }
 
+    /// The records of a chunk, as far as it has room for them (I5).
+    #[inline]
+    pub(super) fn count(&self, state: State) -> u32 {
+        state.count().min(self.geometry.records_max())
+    }
+
     fn scan<M: Mem>(&mut self, mem: &M, chunk: u32, state: State, cut: u64) {
         let mut v = self.view(chunk, state.generation());
-        let count = state.count();
+        let count = self.count(state);
         let mut off = v.off;
         for i in v.base..count {
             let at = self.geometry.record(chunk, i);
@@ -236,6 +243,10 @@ impl Drainer {
             v.last_key = v.last_key.max(key);
             self.recs.push(Rec { key: v.last_key, chunk, off, len, kind });
             off += len;
+        }
+        if count < state.count() && !v.corrupt {
+            v.corrupt = true;
+            bump(mem, Counter::CorruptChunks, 1);
         }
         (v.pend, v.pend_off, v.pend_bytes) = (v.base, v.off, 0);
         v.still = if v.seen == count { v.still.saturating_add(1) } else { 0 };
@@ -528,7 +539,10 @@ impl Drainer {
             add_mine(mem, at + slot::RECORDS, u64::from(records));
             add_mine(mem, at + slot::RECORD_BYTES, bytes);
         }
-        if state.phase() == Some(Phase::Sealed) && state.generation() == generation && base >= state.count() {
+        if state.phase() == Some(Phase::Sealed)
+            && state.generation() == generation
+            && base >= self.count(state)
+        {
             self.recycle(mem, chunk, state);
         }
     }
