@@ -135,8 +135,9 @@ struct Script {
     commit_lies: bool,
 }
 
-/// Runs the script that `input` holds on the segment that the rest of it describes.
-pub fn run(input: &[u8]) {
+/// Runs the script that `input` holds on the segment that the rest of it describes; returns how many
+/// records of the healthy producer were owed in the end, and arrived.
+pub fn run(input: &[u8]) -> usize {
     let steps = input.first().map_or(0, |n| *n as usize % (STEPS_MAX + 1));
     let rest = input.get(1..).unwrap_or_default();
     let (script, bytes) = rest.split_at(rest.len().min(steps * STEP_BYTES));
@@ -172,6 +173,7 @@ pub fn run(input: &[u8]) {
         s.step(step);
     }
     s.settle();
+    s.owed.len()
 }
 
 impl Script {
