@@ -68,3 +68,18 @@ proptest! {
         let _owed = run(&script);
     }
 }
+
+#[test]
+fn keys_that_run_over_stop_no_producer() {
+    use super::super::mem::Mem;
+    use super::{SMALL, drain_all, line, lines, segment};
+    let mem = segment(SMALL);
+    let order = super::super::layout::word::ORDER;
+    mem.store(order, u64::MAX - 1, core::sync::atomic::Ordering::Relaxed);
+    let mut p = super::super::append::Producer::new(SMALL, 0, 0);
+    let records = [line(b"one"), line(b"two"), line(b"three")];
+    assert_eq!(p.append_batch(&mem, 0, &records), Ok(3));
+    let mut file = Vec::new();
+    drain_all(&mem, SMALL, &mut file);
+    assert_eq!(lines(&file), ["one", "two", "three"]);
+}
