@@ -172,7 +172,7 @@ impl Producer {
         let mut bytes = 0;
         for (i, r) in records.iter().take(n).enumerate() {
             r.copy(mem, self.geometry.chunk(self.chunk) + self.used + bytes, 0, r.len());
-            self.header(mem, i as u32, key + i as u64, Meta::new(r.len() as u32, level, 0));
+            self.header(mem, i as u32, key.wrapping_add(i as u64), Meta::new(r.len() as u32, level, 0));
             bytes += r.len();
         }
         self.commit(mem, n as u32, bytes);
