@@ -50,7 +50,8 @@ impl Drainer {
         let fresh_from = if drain.base() < done { drain.base() } else { done };
         let sum = self.walk(mem, chunk, state.slot(), done, fresh_from);
         let word = DrainWord::new(done, done, self.committed(), generation);
-        mem.store(self.geometry.drain(chunk), word.0, Relaxed);
+        // ORDER fold/release: after the continuations went back.
+        mem.store(self.geometry.drain(chunk), word.0, Release);
         if let Some(v) = self.views.get_mut(chunk as usize) {
             v.generation = generation;
             v.base = done;

@@ -531,7 +531,8 @@ impl Drainer {
         (v.base, v.off, v.pend_bytes) = (v.pend, v.pend_off, 0);
         let folded = DrainWord::new(v.base, v.base, self.commit, v.generation);
         let (base, generation) = (v.base, v.generation);
-        mem.store(self.geometry.drain(chunk), folded.0, Relaxed);
+        // ORDER fold/release: after the batch number, and after the continuations went back.
+        mem.store(self.geometry.drain(chunk), folded.0, Release);
         // ORDER seal/acquire: an owner that sealed has let go of the chunk.
         let state = State(mem.load(self.geometry.state(chunk), Acquire));
         if state.slot() < self.geometry.slots() {
@@ -599,7 +600,8 @@ impl Drainer {
     /// the former generation, which counts as zero too.
     fn restart<M: Mem>(&mut self, mem: &M, chunk: u32, generation: u64) {
         let word = DrainWord::new(0, 0, self.commit, generation);
-        mem.store(self.geometry.drain(chunk), word.0, Relaxed);
+        // ORDER restart/release: after the chunk has become FREE.
+        mem.store(self.geometry.drain(chunk), word.0, Release);
         if let Some(v) = self.views.get_mut(chunk as usize) {
             *v = View { generation, ..View::default() };
         }
