@@ -116,6 +116,31 @@ fn a_flusher_may_die_at_any_step() {
     }
 }
 
+/// Nothing is reaped here: what a dead flusher had not yet given back, its successor must.
+#[test]
+fn a_flusher_may_die_while_the_owner_of_large_records_lives() {
+    let g = Geometry::new(2, 16, 128).unwrap();
+    for life in 0.. {
+        let (mem, all) = busy_segment(g);
+        let mut file = Vec::new();
+        let mortal = Mortal::new(&mem, life);
+        let dead = killed(|| {
+            let mut f = Flusher::take_over(&mortal, g, &mut file);
+            f.sweep(&mortal, &mut file, 3).unwrap();
+        });
+        let mut f = Flusher::take_over(&mem, g, &mut file);
+        f.sweep(&mem, &mut file, u64::MAX).unwrap();
+        f.sweep(&mem, &mut file, u64::MAX).unwrap();
+        assert_eq!(lines(&file), all, "killed at step {life}");
+        let open = chunks_in_use(&mem, g);
+        assert_eq!(open, 2, "killed at step {life}: only the two leases are left");
+        if !dead {
+            assert!(life > 100);
+            break;
+        }
+    }
+}
+
 #[test]
 fn a_successor_may_die_at_any_step_too() {
     let g = Geometry::new(2, 8, 128).unwrap();

@@ -1,0 +1,169 @@
+# The mutants: NAME KIND TEST, then FILE OLD NEW for each place. Read by tests/mutants.sh.
+# KIND is loom (TEST is a model) or plain (TEST is a path below ring::tests).
+
+# Orderings.
+mutant 'commit/release: Relaxed' loom l1_recycle append.rs \
+    'mem.store(self.geometry.state(self.chunk), next.0, Release);' \
+    'mem.store(self.geometry.state(self.chunk), next.0, Relaxed);'
+mutant 'commit/acquire in collect: Relaxed' loom l1_recycle sweep.rs \
+    'let state = State(mem.load(self.geometry.state(chunk), Acquire));
+            match' \
+    'let state = State(mem.load(self.geometry.state(chunk), Relaxed));
+            match'
+mutant 'recycle/release: Relaxed' loom l1_recycle sweep.rs \
+    'mem.store(self.geometry.state(chunk), next.0, Release);' \
+    'mem.store(self.geometry.state(chunk), next.0, Relaxed);'
+mutant 'recycle/acquire (lease): Relaxed' loom l1_recycle append.rs \
+    'mem.cas(at, free.0, mine.0, Acquire, Relaxed)' \
+    'mem.cas(at, free.0, mine.0, Relaxed, Relaxed)'
+mutant 'recycle/release of a continuation: Relaxed' loom l7_large_record sweep.rs \
+    'next.0,
+                Release,
+                Relaxed,' \
+    'next.0,
+                Relaxed,
+                Relaxed,'
+mutant 'recycle/release of unused continuations: Relaxed' loom l7_large_record_refused append.rs \
+    'mem.store(self.geometry.state(*chunk), free.0, Release);' \
+    'mem.store(self.geometry.state(*chunk), free.0, Relaxed);'
+mutant 'order/acqrel: Relaxed' loom l5_causality append.rs \
+    'mem.add(word::ORDER, n, AcqRel)' \
+    'mem.add(word::ORDER, n, Relaxed)'
+mutant 'order/acqrel: Acquire alone' loom l5_causality append.rs \
+    'mem.add(word::ORDER, n, AcqRel)' \
+    'mem.add(word::ORDER, n, Acquire)'
+mutant 'order/acquire: Relaxed' loom l5_causality sweep.rs \
+    'let cut = mem.load(word::ORDER, Acquire);' \
+    'let cut = mem.load(word::ORDER, Relaxed);'
+mutant 'alive/release: Relaxed' loom l8_slot reclaim.rs \
+    'mem.cas(at + slot::WORD, found.0, alive.0, Release, Relaxed)' \
+    'mem.cas(at + slot::WORD, found.0, alive.0, Relaxed, Relaxed)'
+mutant 'alive/acquire: Relaxed' loom l8_slot reclaim.rs \
+    '// ORDER alive/acquire.
+    let found = SlotWord(mem.load(at + slot::WORD, Acquire));' \
+    'let found = SlotWord(mem.load(at + slot::WORD, Relaxed));'
+
+# Who may touch what.
+mutant 'a record is written without the BUSY CAS' loom l2_revoke append.rs \
+    'if !ok {
+            self.forget();
+        }
+        ok' \
+    'if !ok {
+            return true;
+        }
+        ok'
+mutant 'no T0 cut' loom l5_causality sweep.rs \
+    'let cut = mem.load(word::ORDER, Acquire);' \
+    'let cut = u64::MAX;'
+mutant 'T0 is read after the chunks' loom l5_causality sweep.rs \
+    'let cut = mem.load(word::ORDER, Acquire);' \
+    'let states: Vec<u64> = (0..self.geometry.chunks())
+            .map(|c| mem.load(self.geometry.state(c), Acquire))
+            .collect();
+        let cut = mem.load(word::ORDER, Acquire);' sweep.rs \
+    'let state = State(mem.load(self.geometry.state(chunk), Acquire));
+            match' \
+    'let state = State(states[chunk as usize]);
+            match'
+mutant 'reap does not ask for evidence' loom l3_producer_killed reclaim.rs \
+    'if !dead() || mem.cas(' \
+    'if mem.cas('
+mutant 'reap asks after its CAS' plain normal::a_reaped_slot_is_not_touched_when_its_owner_lives_or_has_changed reclaim.rs \
+    'if !dead() || mem.cas(at, found.0, reaping.0, AcqRel, Relaxed).is_err() {' \
+    'if !dead() { return false; }
+                let _ = mem.cas(at, found.0, reaping.0, AcqRel, Relaxed);
+                if false {'
+mutant 'reap does not seal what is BUSY' plain death::a_producer_may_die_at_any_step reclaim.rs \
+    'if state.slot() != slot || !matches!(state.phase(), Some(Phase::Open | Phase::Busy)) {' \
+    'if state.slot() != slot || !matches!(state.phase(), Some(Phase::Open)) {'
+mutant 'revoke takes BUSY chunks too' loom l2_revoke reclaim.rs \
+    'if still == 0 || state.phase() != Some(Phase::Open) {' \
+    'if still == 0 || !matches!(state.phase(), Some(Phase::Open | Phase::Busy)) {'
+
+# Exactly once.
+mutant 'take-over does not truncate' loom l4_flusher_killed model.rs \
+    'file.truncate(end);' \
+    'let _ = end;'
+mutant 'a successor always trusts pending cursors' loom l4_flusher_killed layout.rs \
+    '} else if self.batch() == low20(commit) {' \
+    '} else if self.batch() == low20(commit) || true {'
+mutant 'a successor never trusts pending cursors' loom l4_flusher_killed layout.rs \
+    '} else if self.batch() == low20(commit) {' \
+    '} else if self.batch() == low20(commit) && false {'
+mutant 'cursors count whatever the generation' loom l4_flusher_killed layout.rs \
+    'if self.generation() != low20(generation) {' \
+    'if self.generation() != low20(generation) && false {'
+mutant 'batch number before journal cell' loom l4_flusher_killed journal.rs \
+    '    for (i, x) in cell.words(commit).into_iter().enumerate() {
+        mem.store(journal(commit, i), x, Relaxed);
+    }
+' \
+    '    mem.store(word::COMMIT, commit, Release);
+    for (i, x) in cell.words(commit).into_iter().enumerate() {
+        mem.store(journal(commit, i), x, Relaxed);
+    }
+'
+mutant 'one journal cell only' loom l4_flusher_killed layout.rs \
+    '(cell & 1) as usize * CELL_WORDS' \
+    '(cell & 0) as usize * CELL_WORDS'
+mutant 'cursors are not marked before the write' loom l4_flusher_killed sweep.rs \
+    'mem.store(self.geometry.drain(chunk), word.0, Relaxed);
+            }
+        }
+    }
+
+    /// Takes the batch back' \
+    'let _ = (mem, word);
+            }
+        }
+    }
+
+    /// Takes the batch back'
+mutant 'cursor reset before the chunk is FREE' loom l4_flusher_killed sweep.rs \
+    'mem.store(self.geometry.state(chunk), next.0, Release);
+        self.restart(mem, chunk, next.generation());' \
+    'self.restart(mem, chunk, next.generation());
+        mem.store(self.geometry.state(chunk), next.0, Release);'
+mutant 'take-over does not fold' loom l6_successor_killed reclaim.rs \
+    'mem.store(self.geometry.drain(chunk), word.0, Release);' \
+    'let _ = word;'
+mutant 'the same generation after recycling' loom l4_flusher_killed layout.rs \
+    'State::new(Phase::Free, 0, 0, self.generation() + 1)' \
+    'State::new(Phase::Free, 0, 0, self.generation())'
+
+# Large records.
+mutant 'continuations are freed before the commit' plain death::a_flusher_may_die_at_any_step sweep.rs \
+    '        journal::write(mem, self.commit, cell);
+        self.free_bigs(mem);' \
+    '        self.free_bigs(mem);
+        journal::write(mem, self.commit, cell);'
+mutant 'continuations are freed after the fold' plain death::a_flusher_may_die_while_the_owner_of_large_records_lives sweep.rs \
+    '        self.free_bigs(mem);
+        for i in 0..self.touched.len() {' \
+    '        for i in 0..self.touched.len() {' sweep.rs \
+    '        if self.batch.lost > 0 {
+            bump(' \
+    '        self.free_bigs(mem);
+        if self.batch.lost > 0 {
+            bump('
+mutant 'a dead producer keeps its continuations' loom l7_large_record_killed reclaim.rs \
+    'self.free_unnamed_bigs(mem, slot);' \
+    ''
+mutant 'reap frees continuations that a record names' loom l7_large_record_killed reclaim.rs \
+    'if !named.contains(&(chunk, state.generation())) {' \
+    'if !named.contains(&(chunk, u64::MAX)) {'
+
+# Hostile segments.
+mutant 'a count is believed' plain hostile::a_count_beyond_what_a_chunk_holds_reads_nothing_outside_of_it sweep.rs \
+    'state.count().min(self.geometry.records_max())' \
+    'state.count()'
+mutant 'a length is believed' plain hostile::random_bytes_as_a_segment_never_panic sweep.rs \
+    'if !v.corrupt && off as usize + meta.len() as usize <= room {' \
+    'if !v.corrupt && off as usize <= room {'
+mutant 'a chunk number is believed' plain hostile::random_bytes_as_a_segment_never_panic sweep.rs \
+    'in_range.then_some(Big { len, slot, parts })' \
+    'Some(Big { len, slot, parts }).filter(|_| in_range || true)'
+mutant 'keys of a batch must not run over' plain hostile::keys_that_run_over_stop_no_producer append.rs \
+    'key.wrapping_add(i as u64)' \
+    'key + i as u64'
