@@ -195,3 +195,51 @@ fn a_reaped_slot_is_not_touched_when_its_owner_lives_or_has_changed() {
     assert!(!f.drainer.reap(&mem, 0, || swap(&mem)));
     append(&mut p, &mem, "y").unwrap();
 }
+
+#[test]
+fn a_collection_that_was_not_written_changes_no_order() {
+    let mem = segment(SMALL);
+    let (mut a, mut b) = (Producer::new(SMALL, 0, 0), Producer::new(SMALL, 1, 0));
+    for p in ["a0", "b0", "a1", "b1", "a2", "b2"] {
+        append(if p.starts_with('a') { &mut a } else { &mut b }, &mem, p).unwrap();
+    }
+    let mut file = Vec::new();
+    let mut f = Flusher::take_over(&mem, SMALL, &mut file);
+    // The disk is full: the batch is prepared and taken back.
+    f.drainer.collect(&mem);
+    f.drainer.next_batch(&mem, |_, _| false).unwrap();
+    f.drainer.prepare(&mem);
+    f.drainer.abort(&mem);
+    f.sweep(&mem, &mut file, u64::MAX).unwrap();
+    assert_eq!(lines(&file), ["a0", "b0", "a1", "b1", "a2", "b2"]);
+}
+
+#[test]
+fn what_stands_before_a_bad_record_survives_a_collection_that_was_not_written() {
+    let mem = segment(SMALL);
+    let mut p = Producer::new(SMALL, 0, 0);
+    append(&mut p, &mem, "good").unwrap();
+    append(&mut p, &mem, "bad").unwrap();
+    mem.put_word(SMALL.record(0, 1) + 8, u64::from(u32::MAX));
+    let mut file = Vec::new();
+    let mut f = Flusher::take_over(&mem, SMALL, &mut file);
+    f.drainer.collect(&mem);
+    f.sweep(&mem, &mut file, u64::MAX).unwrap();
+    assert_eq!(lines(&file), ["good"]);
+}
+
+#[test]
+fn a_count_beyond_what_a_chunk_can_hold_is_survived() {
+    for phase in [Phase::Open, Phase::Sealed, Phase::Busy] {
+        let mem = segment(SMALL);
+        let mut p = Producer::new(SMALL, 0, 0);
+        append(&mut p, &mem, "other").unwrap();
+        mem.store(SMALL.state(1), State::new(phase, 0xfff, 1, 0).0, Relaxed);
+        mem.store(SMALL.state(2), State::new(Phase::Big, 0, 1, 0).0, Relaxed);
+        let mut file = Vec::new();
+        drain_all(&mem, SMALL, &mut file);
+        let text = String::from_utf8_lossy(&file);
+        assert!(text.contains("other\n"));
+        assert_eq!(chunks_in_use(&mem, SMALL), 0, "{phase:?}");
+    }
+}
