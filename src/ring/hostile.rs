@@ -41,10 +41,7 @@ impl Strict {
     }
     fn word(&self, at: usize) {
         self.count();
-        assert!(
-            at % 8 == 0 && at < GEOMETRY.chunk(0),
-            "word access at {at:#x}"
-        );
+        assert!(at % 8 == 0 && at < GEOMETRY.chunk(0), "word access at {at:#x}");
     }
     fn payload(&self, at: usize, len: usize) {
         self.count();
@@ -148,10 +145,7 @@ pub fn run(input: &[u8]) -> usize {
         value[..w.len()].copy_from_slice(w);
         mem.put_word(*at, u64::from_le_bytes(value));
     }
-    let mem = Strict {
-        mem,
-        work: StdCell::new(0),
-    };
+    let mem = Strict { mem, work: StdCell::new(0) };
     let mut s = Script {
         suspect: vec![true; GEOMETRY.chunks() as usize],
         commit_lies: true,
@@ -161,9 +155,7 @@ pub fn run(input: &[u8]) -> usize {
         stage: Stage::Idle,
         out: Vec::new(),
         healthy: Producer::new(GEOMETRY, HEALTHY, 0),
-        others: (0..OTHERS)
-            .map(|i| Producer::new(GEOMETRY, i, i * 2))
-            .collect(),
+        others: (0..OTHERS).map(|i| Producer::new(GEOMETRY, i, i * 2)).collect(),
         owed: Vec::new(),
         written: 0,
     };
@@ -243,9 +235,7 @@ impl Script {
         let mut sum = 0;
         for piece in self.drainer.pieces() {
             let (at, len, from, to) = match *piece {
-                Piece::Ring { at, len } => {
-                    (at, len, GEOMETRY.chunk(0), GEOMETRY.segment_bytes())
-                }
+                Piece::Ring { at, len } => (at, len, GEOMETRY.chunk(0), GEOMETRY.segment_bytes()),
                 Piece::Staged { at, len } => (at, len, 0, self.drainer.staging().len()),
             };
             assert!(at >= from && at + len <= to, "{piece:?}");
@@ -273,11 +263,7 @@ impl Script {
                 }
             }
             let end = (self.out.len() + bytes.len()) as u64;
-            let cell = Cell {
-                file: 1,
-                end,
-                ..Cell::default()
-            };
+            let cell = Cell { file: 1, end, ..Cell::default() };
             if self.drainer.commit(&self.mem, &cell).is_ok() {
                 self.out.extend_from_slice(&bytes);
                 self.commit_lies = false;
@@ -297,20 +283,14 @@ impl Script {
 
     fn append(&mut self, a: u8, len: usize) {
         let text = vec![b'x'; len % (GEOMETRY.record_max() + 2)];
-        let line = Line {
-            bytes: &text,
-            end: b"\n",
-        };
+        let line = Line { bytes: &text, end: b"\n" };
         let n = self.others.len();
         let _ = self.others[a as usize % n].append(&self.mem, 0, &line);
     }
 
     fn append_some(&mut self, a: u8, len: usize) {
         let text = vec![b'y'; len % 64];
-        let line = Line {
-            bytes: &text,
-            end: b"\n",
-        };
+        let line = Line { bytes: &text, end: b"\n" };
         let lines = vec![line; 1 + len % 7];
         let n = self.others.len();
         let got = self.others[a as usize % n].append_batch(&self.mem, 0, &lines);
@@ -322,10 +302,7 @@ impl Script {
     fn append_healthy(&mut self) {
         let text = format!("<healthy {}>", self.written);
         self.written += 1;
-        let line = Line {
-            bytes: text.as_bytes(),
-            end: b"\n",
-        };
+        let line = Line { bytes: text.as_bytes(), end: b"\n" };
         if self.healthy.append(&self.mem, 0, &line).is_err() {
             return;
         }

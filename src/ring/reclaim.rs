@@ -56,7 +56,7 @@ impl Drainer {
             v.generation = generation;
             v.base = done;
             v.off = sum.unwrap_or(0);
-            v.corrupt = sum.is_none();
+            v.corrupt_from = sum.is_none().then_some(0);
         }
     }
 

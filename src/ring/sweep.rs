@@ -46,10 +46,12 @@ pub(super) struct View {
     /// Count at the sweep before, and for how many sweeps it has not moved.
     seen: u32,
     pub(super) still: u32,
-    /// Key of the last record planned: keys of a chunk never go backwards.
-    last_key: u64,
-    /// Something impossible was found: the rest of the chunk is skipped.
-    pub(super) corrupt: bool,
+    /// Key of the last record in the file, and of the last one in the batch under way: keys of a chunk
+    /// never go backwards.
+    key: u64,
+    pend_key: u64,
+    /// Something impossible was found at this record: the rest of the chunk is skipped.
+    pub(super) corrupt_from: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -229,26 +231,24 @@ impl Drainer {
     fn scan<M: Mem>(&mut self, mem: &M, chunk: u32, state: State, cut: u64) {
         let mut v = self.view(chunk, state.generation());
         let count = self.count(state);
-        let mut off = v.off;
+        let (mut off, mut last_key) = (v.off, v.key);
         for i in v.base..count {
-            let at = self.geometry.record(chunk, i);
-            let key = mem.get_word(at);
+            let (key, meta) = self.read_header(mem, chunk, i);
             if key >= cut && i >= v.seen {
                 self.deferred = true;
                 break;
             }
-            let meta = Meta(mem.get_word(at + 8));
             let kind = self.judge(mem, chunk, state, i, off, meta, &mut v);
             let len = if kind == Kind::Lost { 0 } else { meta.len() };
-            v.last_key = v.last_key.max(key);
-            self.recs.push(Rec { key: v.last_key, chunk, off, len, kind });
+            last_key = last_key.max(key);
+            self.recs.push(Rec { key: last_key, chunk, off, len, kind });
             off += len;
         }
-        if count < state.count() && !v.corrupt {
-            v.corrupt = true;
+        if count < state.count() && v.corrupt_from.is_none() {
+            v.corrupt_from = Some(count);
             bump(mem, Counter::CorruptChunks, 1);
         }
-        (v.pend, v.pend_off, v.pend_bytes) = (v.base, v.off, 0);
+        (v.pend, v.pend_off, v.pend_bytes, v.pend_key) = (v.base, v.off, 0, v.key);
         v.still = if v.seen == count { v.still.saturating_add(1) } else { 0 };
         v.seen = count;
         if state.phase() == Some(Phase::Sealed) && v.base >= count {
@@ -257,6 +257,12 @@ impl Drainer {
         if let Some(slot) = self.views.get_mut(chunk as usize) {
             *slot = v;
         }
+    }
+
+    #[inline]
+    fn read_header<M: Mem>(&self, mem: &M, chunk: u32, i: u32) -> (u64, Meta) {
+        let at = self.geometry.record(chunk, i);
+        (mem.get_word(at), Meta(mem.get_word(at + 8)))
     }
 
     /// Says what record `i` of a chunk is, believing nothing that it says about itself.
@@ -274,7 +280,8 @@ impl Drainer {
     ) -> Kind {
         let room = self.geometry.chunk_bytes()
             - (i as usize + 1).saturating_mul(16).min(self.geometry.chunk_bytes());
-        if !v.corrupt && off as usize + meta.len() as usize <= room {
+        let sound = v.corrupt_from.is_none_or(|from| i < from);
+        if sound && off as usize + meta.len() as usize <= room {
             if !meta.is_big() {
                 return Kind::Plain;
             }
@@ -283,9 +290,11 @@ impl Drainer {
                 return Kind::Big(self.bigs.len() as u32 - 1);
             }
         }
-        if !v.corrupt {
-            v.corrupt = true;
+        if v.corrupt_from.is_none() {
             bump(mem, Counter::CorruptChunks, 1);
+        }
+        if sound {
+            v.corrupt_from = Some(i);
         }
         Kind::Lost
     }
@@ -328,8 +337,8 @@ impl Drainer {
     /// A word that no crlog writes: the chunk is taken out of use for good, at a cost of its bytes.
     fn damaged<M: Mem>(&mut self, mem: &M, chunk: u32, state: State) {
         let mut v = self.view(chunk, state.generation());
-        if !v.corrupt {
-            v.corrupt = true;
+        if v.corrupt_from.is_none() {
+            v.corrupt_from = Some(0);
             bump(mem, Counter::CorruptChunks, 1);
             if let Some(slot) = self.views.get_mut(chunk as usize) {
                 *slot = v;
@@ -437,6 +446,7 @@ impl Drainer {
             v.pend += 1;
             v.pend_off += rec.len;
             v.pend_bytes += file_bytes;
+            v.pend_key = rec.key;
         }
         self.batch.bytes += file_bytes;
         if rec.kind == Kind::Lost {
@@ -528,7 +538,7 @@ impl Drainer {
             return;
         };
         let (records, bytes) = (v.pend - v.base, v.pend_bytes);
-        (v.base, v.off, v.pend_bytes) = (v.pend, v.pend_off, 0);
+        (v.base, v.off, v.pend_bytes, v.key) = (v.pend, v.pend_off, 0, v.pend_key);
         let folded = DrainWord::new(v.base, v.base, self.commit, v.generation);
         let (base, generation) = (v.base, v.generation);
         // ORDER fold/release: after the batch number, and after the continuations went back.

@@ -175,10 +175,7 @@ pub(super) const LONG: u64 = u64::MAX;
 
 impl<'a> Role<'a> {
     pub(super) fn new(mem: &'a LoomMem, life: u64) -> Role<'a> {
-        Role {
-            mem,
-            life: Cell::new(life),
-        }
+        Role { mem, life: Cell::new(life) }
     }
 
     fn effect(&self) {

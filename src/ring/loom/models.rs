@@ -18,10 +18,8 @@ use std::time::{Duration, Instant};
 fn explore(name: &str, bound: usize, f: impl Fn() + Send + Sync + 'static) {
     let executions = std::sync::Arc::new(AtomicUsize::new(0));
     let count = executions.clone();
-    let seconds = std::env::var("LOOM_MAX_SECONDS")
-        .ok()
-        .and_then(|s| s.parse().ok())
-        .map(Duration::from_secs);
+    let seconds =
+        std::env::var("LOOM_MAX_SECONDS").ok().and_then(|s| s.parse().ok()).map(Duration::from_secs);
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = builder.preemption_bound.or(Some(bound));
     builder.max_branches = 10_000;
@@ -123,13 +121,7 @@ fn produce(w: &World, slot: u32, hint: u32, texts: &[&str], life: u64) -> Told {
     carry_on(w, slot, warmed_up(w, slot, hint, &[]), texts, life)
 }
 
-fn carry_on(
-    w: &World,
-    slot: u32,
-    (mut p, mut told): (Producer, Told),
-    texts: &[&str],
-    life: u64,
-) -> Told {
+fn carry_on(w: &World, slot: u32, (mut p, mut told): (Producer, Told), texts: &[&str], life: u64) -> Told {
     let role = Role::new(&w.mem, life);
     told.died = killed(|| {
         for t in texts {
@@ -142,10 +134,7 @@ fn carry_on(
 
 fn append(p: &mut Producer, role: &Role<'_>, text: &str, told: &mut Told) {
     told.writing = Some(text.to_owned());
-    let line = Line {
-        bytes: text.as_bytes(),
-        end: b"\n",
-    };
+    let line = Line { bytes: text.as_bytes(), end: b"\n" };
     match p.append(role, 0, &line) {
         Ok(_) => told.acked.push(text.to_owned()),
         Err(Refused::Full) => told.refused += 1,
@@ -175,8 +164,7 @@ fn sweep(role: &Role<'_>, f: &mut Flusher, file: &mut Vec<u8>, batch: u64) {
 }
 
 fn reap(w: &World, role: &Role<'_>, f: &mut Flusher, slot: u32) -> bool {
-    f.drainer
-        .reap(role, slot, || w.gone[slot as usize].load(Acquire))
+    f.drainer.reap(role, slot, || w.gone[slot as usize].load(Acquire))
 }
 
 /// All roles have ended: one more flusher, which nobody disturbs. Afterwards no chunk is in use but
@@ -195,19 +183,13 @@ fn settle(w: &World, told: &[Told], hogs: u32) -> Vec<String> {
     for t in told {
         check(&lines, t);
     }
-    let known = |l: &String| {
-        told.iter()
-            .any(|t| t.acked.contains(l) || t.writing.as_ref() == Some(l))
-    };
+    let known = |l: &String| told.iter().any(|t| t.acked.contains(l) || t.writing.as_ref() == Some(l));
     assert!(lines.iter().all(known), "{lines:?} of {told:?}");
     lines
 }
 
 fn lines(file: &[u8]) -> Vec<String> {
-    assert!(
-        file.is_empty() || file.ends_with(b"\n"),
-        "the file ends in the middle of a line"
-    );
+    assert!(file.is_empty() || file.ends_with(b"\n"), "the file ends in the middle of a line");
     let text = String::from_utf8(file.to_vec()).unwrap();
     text.lines().map(str::to_owned).collect()
 }
@@ -217,10 +199,7 @@ fn check(lines: &[String], told: &Told) {
     let mine = |l: &&String| told.acked.contains(l) || told.writing.as_ref() == Some(l);
     let got: Vec<&String> = lines.iter().filter(mine).collect();
     let more: Vec<&String> = told.acked.iter().chain(&told.writing).collect();
-    assert!(
-        got == more || got == told.acked.iter().collect::<Vec<_>>(),
-        "{lines:?} of {told:?}"
-    );
+    assert!(got == more || got == told.acked.iter().collect::<Vec<_>>(), "{lines:?} of {told:?}");
 }
 
 /// Chunks of one record of eight bytes, and of two.
@@ -443,11 +422,7 @@ fn causality(bound: usize) {
             lines(&u.lock()).len()
         });
         let b = thread::spawn(move || {
-            if vb.flag.load(Acquire) {
-                produce(&vb, 1, 1, &["b1....."], LONG)
-            } else {
-                Told::default()
-            }
+            if vb.flag.load(Acquire) { produce(&vb, 1, 1, &["b1....."], LONG) } else { Told::default() }
         });
         let told = [a.join().unwrap(), b.join().unwrap()];
         let early = f.join().unwrap();
@@ -626,10 +601,7 @@ fn l8_slot() {
             deregister(&role, v.g, 0);
             held.store(0, Release);
             held.store(1, Relaxed);
-            let id = Identity {
-                pid: 7,
-                ..Identity::default()
-            };
+            let id = Identity { pid: 7, ..Identity::default() };
             assert!(register(&role, v.g, 0, &id));
         });
         let reaper = thread::spawn(move || {

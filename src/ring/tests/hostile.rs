@@ -26,7 +26,6 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
         .prop_map(|words| words.iter().flat_map(|w| w.to_le_bytes()).collect())
 }
 
-
 /// The headers of a count that no chunk has room for would lie before the chunk, or before the segment.
 #[test]
 fn a_count_beyond_what_a_chunk_holds_reads_nothing_outside_of_it() {
