@@ -199,7 +199,10 @@ impl Attached {
         let mem = self.mem();
         let deadline =
             sys::monotonic_ns().saturating_add(u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX));
-        let target = mem.load(word::SWEEPS, SeqCst).wrapping_add(2);
+        // ORDER space/fence: this thread's commits are visible before the count is read, so that the sweep
+        // behind the one under way finds them.
+        mem.fence(SeqCst);
+        let target = mem.load(word::SWEEPS, Relaxed).wrapping_add(2);
         let mut wait = Duration::from_millis(1);
         loop {
             mem.store(word::SWEEPS_WANT, 1, Relaxed);
@@ -210,11 +213,11 @@ impl Attached {
                 return true;
             }
             self.ring();
-            if mem.wait(word::SWEEPS, now as u32, wait) {
-                continue;
-            }
             if sys::monotonic_ns() >= deadline {
                 return false;
+            }
+            if mem.wait(word::SWEEPS, now as u32, wait) {
+                continue;
             }
             self.help();
             wait = (wait * 2).min(Duration::from_millis(50));

@@ -370,6 +370,9 @@ impl<'a> Flusher<'a> {
 
     /// A sweep was completed: wakes those who wait for a flush; true if there were any.
     fn wake_flushers(&mut self) -> bool {
+        if self.retry_ns != 0 {
+            return false;
+        }
         let mem = self.at.mem();
         // ORDER space/fence: as above, for SWEEPS.
         mem.fence(SeqCst);
