@@ -35,6 +35,8 @@ const NAP_MAX: Duration = Duration::from_millis(5);
 const SLEEP: Duration = Duration::from_secs(60);
 /// The same where the kernel offers no barrier that spans processes.
 const SLEEP_UNSURE: Duration = Duration::from_secs(1);
+/// Sweeps after a wish to stop, at most.
+const STOP_SWEEPS: u32 = 2;
 /// A sweep that wrote this much is followed by another without a nap.
 const BUSY_BYTES: u64 = 64 * 1024;
 /// How often, while awake, the file is compared with its name, and dead producers are looked for.
@@ -203,6 +205,7 @@ impl<'a> Flusher<'a> {
     pub(crate) fn run(&mut self, wish: &mut dyn FnMut() -> Wish) -> Wish {
         let mut quiet_since = sys::monotonic_ns();
         let mut nap = NAP_MIN;
+        let mut last_sweeps = 0;
         loop {
             let seen = self.at.mem().load(word::BELL, Relaxed) as u32;
             let asked = wish();
@@ -214,7 +217,10 @@ impl<'a> Flusher<'a> {
                     Swept::default()
                 }
             };
-            if asked == Wish::Yield || (asked == Wish::Stop && self.is_drained(swept)) {
+            // One sweep from beginning to end after the wish finds all that its host had written; others,
+            // who may never pause, have flushers of their own.
+            last_sweeps += u32::from(asked == Wish::Stop);
+            if asked == Wish::Yield || last_sweeps >= STOP_SWEEPS || (last_sweeps > 0 && self.is_drained(swept)) {
                 return asked;
             }
             let now = sys::monotonic_ns();
@@ -381,7 +387,7 @@ impl<'a> Flusher<'a> {
         }
         mem.store(word::SWEEPS_WANT, 0, Relaxed);
         mem.wake(word::SWEEPS, true);
-        self.retry_ns == 0
+        true
     }
 
     /// Waits for the bell, at most `limit`.
