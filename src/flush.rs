@@ -270,8 +270,8 @@ impl<'a> Flusher<'a> {
         let mem = self.at.mem();
         let n = self.drainer.collect(mem);
         if n > 0 && now.saturating_sub(self.file_checked_ns) >= CHECK_FILE_NS {
-            self.file_checked_ns = now;
             self.check_file()?;
+            self.file_checked_ns = now;
         }
         let mut swept = Swept::default();
         while self.write_batch(&mut swept)? {}
@@ -438,6 +438,7 @@ impl<'a> Flusher<'a> {
         let asked = mem.load(word::REOPEN_REQUESTS, Relaxed);
         if asked != mem.load(word::REOPEN_SERVED, Relaxed) {
             mem.store(word::REOPEN_SERVED, asked, Relaxed);
+            self.file_checked_ns = 0; // should it fail, nothing is written before it is done again
             self.check_file()?;
         }
         Ok(())
