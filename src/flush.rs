@@ -464,12 +464,20 @@ impl<'a> Flusher<'a> {
 
     fn reap(&mut self, slot: u32) {
         let (at, lock) = (self.at, self.lock);
-        let Some(id) = occupant(at.mem(), at.geometry, slot) else { return };
+        let Some(mut id) = occupant(at.mem(), at.geometry, slot) else { return };
         if at.slot == Some(slot) {
             return;
         }
         let unfinished = counter_value(at, Counter::LostUnfinished);
-        if self.drainer.reap(at.mem(), slot, || is_dead(lock, slot, &id)) {
+        // Asked within `reap`, which has read the slot's word by then: evidence on a former owner must not
+        // be held against its successor.
+        let dead = || {
+            occupant(at.mem(), at.geometry, slot).is_some_and(|now| {
+                id = now;
+                is_dead(lock, slot, &id)
+            })
+        };
+        if self.drainer.reap(at.mem(), slot, dead) {
             let lost = counter_value(at, Counter::LostUnfinished) != unfinished;
             (self.tell)(Event::Reaped { pid: id.pid, name: id.name, lost_unfinished: lost });
         }
