@@ -669,6 +669,8 @@ impl<'a> Flusher<'a> {
                 None => Err(Trouble::Busy),
             },
             Action::Create => {
+                // What an attempt that failed later on has left would be in the way: it owns the file.
+                self.new_file = None;
                 self.new_file = Some(self.open(Create::IfMissing)?);
                 Ok(())
             }
