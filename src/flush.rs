@@ -295,9 +295,10 @@ impl<'a> Flusher<'a> {
             self.drainer.prepare(self.at.mem());
             if let Err(trouble) = self.write_pieces() {
                 self.drainer.abort(self.at.mem());
-                if let Some(file) = &self.file {
-                    // Best effort: what is beyond the end would be overwritten or cut later anyway.
-                    let _ = file.truncate(self.cell.end);
+                let cut = self.file.as_ref().map_or(Ok(()), |file| file.truncate(self.cell.end));
+                if cut.is_err() {
+                    // Cut it before anything else, or part of the batch would be taken for somebody's.
+                    self.found = Some(Found::Cell(self.cell));
                 }
                 return Err(trouble);
             }
