@@ -174,6 +174,7 @@ impl<'a> Flusher<'a> {
         mem.store(word::FLUSHER_PID, u64::from(pid), Relaxed);
         mem.store(word::FLUSHER_START, sys::start_time(pid).unwrap_or(0), Relaxed);
         mem.store(word::FLUSHER_KIND, kind as u64, Relaxed);
+        mem.store(word::FLUSHER_ERROR, 0, Relaxed);
         mem.store(word::GATE, gate::RUN, Relaxed);
         bump(mem, Counter::Takeovers, 1);
         let mut f = Flusher {
@@ -598,6 +599,7 @@ impl<'a> Flusher<'a> {
         self.backoff.note(outcome, sys::monotonic_ns() / MS);
         match outcome {
             Outcome::Rotated | Outcome::Truncated => {
+                self.at.mem().store(word::FLUSHER_ERROR, 0, Relaxed);
                 (self.tell)(Event::Rotated { file_bytes });
                 Ok(())
             }
