@@ -127,3 +127,29 @@ fn a_log_can_be_opened_again_and_again_beside_anothers_flusher() {
     }
     assert!(threads() < 100, "{} threads are left over", threads());
 }
+
+#[test]
+fn whoever_leaves_last_leaves_nothing_behind() {
+    let place = Place::new();
+    let id = crlog::segment::segment_id(&place.log());
+    let mut left = Vec::new();
+    for round in 0..400 {
+        // Two attachments, as those of two processes, that come and go at the same time.
+        std::thread::scope(|s| {
+            for _ in 0..2 {
+                s.spawn(|| {
+                    let log = place.options().open().unwrap();
+                    log.writer().unwrap().append(format!("p {round}").as_bytes()).unwrap();
+                });
+            }
+        });
+        if place.lines_now().len() != 2 * (round + 1) {
+            left.push(round);
+            place.lines();
+        }
+    }
+    assert!(left.is_empty(), "records were left in the ring in rounds {left:?}");
+    let lock = std::path::Path::new("/dev/shm").join(format!("{id}.lock"));
+    std::thread::sleep(Duration::from_millis(100));
+    assert!(!lock.exists(), "a lock file was made after the last one had left");
+}
