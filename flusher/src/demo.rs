@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 const PROCESSES: u32 = 4;
 const FILE_BYTES: u64 = 8_000_000;
-const BACKUPS: u32 = 40;
+const BACKUPS: u32 = 60;
 /// Longer than any line of the story.
 const LINE_BYTES_MAX: u64 = 512;
 
@@ -131,11 +131,12 @@ fn some_lines(log: &Path) -> Vec<String> {
 fn conclude(o: &Outcome, console: Console) -> Result<u8, Failure> {
     let v = &o.verdict;
     console.out(&format!(
-        "{} records ({}) in {}: {} records a second, {} rotations",
+        "{} records ({}) in {}: {} records a second{}, {} rotations",
         show_count(v.acknowledged),
         show_bytes(v.bytes),
         show_time(o.writing),
         show_count(report::rate(o)),
+        report::pace(o),
         o.stats.counters.rotations
     ));
     console.out(&format!(

@@ -39,20 +39,32 @@ pub struct SidecarArgs {
     verbose: bool,
 }
 
+/// What is told on standard error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Told {
+    /// Everything that happens.
+    All,
+    /// What somebody may have to look at.
+    Warnings,
+    /// What keeps records from the file, and its end.
+    Errors,
+}
+
 /// Runs until a signal stops it.
 pub fn main(args: &SidecarArgs, console: Console) -> Result<u8, Failure> {
-    run(args.log.options("crlog-flusher"), args.verbose, console)
+    let told = if args.verbose { Told::All } else { Told::Warnings };
+    run(args.log.options("crlog-flusher"), told, console)
 }
 
 /// Runs a sidecar for these options until a signal stops it.
-pub fn run(options: Options, verbose: bool, console: Console) -> Result<u8, Failure> {
+pub fn run(options: Options, told: Told, console: Console) -> Result<u8, Failure> {
     let control = Control::default();
     signals::steer(control.clone())
         .map_err(|e| Failure::failed(format!("signals cannot be handled: {e}")))?;
     let mut sidecar = options.sidecar().map_err(Failure::failed)?;
     tell_differences(console, &sidecar.differences());
     sidecar.on_event(move |event| {
-        if verbose || is_a_warning(&event) {
+        if weight(&event) >= told {
             console.err(&in_words(&event));
         }
     });
@@ -60,11 +72,11 @@ pub fn run(options: Options, verbose: bool, console: Console) -> Result<u8, Fail
     Ok(0)
 }
 
-fn is_a_warning(event: &Event) -> bool {
+fn weight(event: &Event) -> Told {
     match event {
-        Event::Error { .. } | Event::Recovered => true,
-        Event::Reaped { lost_unfinished, .. } => *lost_unfinished,
-        _ => false,
+        Event::Error { .. } | Event::Recovered => Told::Errors,
+        Event::Reaped { lost_unfinished: true, .. } => Told::Warnings,
+        _ => Told::All,
     }
 }
 

@@ -22,6 +22,11 @@ pub fn rate(outcome: &Outcome) -> u64 {
     (outcome.verdict.acknowledged as f64 / outcome.writing.as_secs_f64().max(1e-9)) as u64
 }
 
+/// Said beside a rate that is no measurement.
+pub fn pace(outcome: &Outcome) -> &'static str {
+    if outcome.paced { " (held back, so that the files keep everything)" } else { "" }
+}
+
 /// What came of it.
 pub fn table(o: &Outcome) -> String {
     let mut t = String::new();
@@ -33,10 +38,11 @@ pub fn table(o: &Outcome) -> String {
         show_count(o.stats.counters.rotations)
     );
     let written = format!(
-        "{} records acknowledged in {}, {} a second",
+        "{} records acknowledged in {}, {} a second{}",
         show_count(v.acknowledged),
         show_time(o.writing),
-        show_count(rate(o))
+        show_count(rate(o)),
+        pace(o)
     );
     let killed = format!(
         "{} producers, {} flushers; {} processes wrote in all",
@@ -122,6 +128,7 @@ pub fn to_json(plan: &Plan, o: &Outcome) -> Value {
         "bytes": v.bytes,
         "writing_ns": ns(o.writing),
         "records_per_second": rate(o),
+        "paced": o.paced,
         "incarnations": o.incarnations,
         "producers_killed": o.blows.producers_killed,
         "flushers_killed": o.blows.flushers_killed,

@@ -38,6 +38,8 @@ pub struct Outcome {
     pub incarnations: u64,
     /// From the first start to the end of the last writing process.
     pub writing: Duration,
+    /// Whether it was slowed down so that the files hold everything: its rate says little then.
+    pub paced: bool,
     /// Longest time without any acknowledgement.
     pub silence: Duration,
     /// Times of take-over, shortest first.
@@ -77,6 +79,7 @@ pub fn run(plan: &Plan, tell: &mut dyn FnMut(News)) -> Result<Outcome, Failure> 
         chaos: Chaos::new(plan, begun),
         begun,
         blows: Blows::default(),
+        paced: false,
         silence: Silence::new(begun),
         takeovers: Takeovers::default(),
         tell,
@@ -102,6 +105,7 @@ struct Round<'a> {
     chaos: Chaos,
     begun: Instant,
     blows: Blows,
+    paced: bool,
     silence: Silence,
     takeovers: Takeovers,
     tell: &'a mut dyn FnMut(News),
@@ -131,7 +135,7 @@ impl Round<'_> {
     }
 
     /// Without a fixed number of records, no faster than the files can hold until time is up.
-    fn pace(&self, now: Instant) {
+    fn pace(&mut self, now: Instant) {
         let (None, Some(time)) = (self.plan.records, self.plan.time) else { return };
         let capacity = self.plan.capacity();
         if capacity == u64::MAX {
@@ -140,7 +144,9 @@ impl Round<'_> {
         let share = (now - self.begun).as_secs_f64() / time.as_secs_f64();
         // A fifth is left for what is written between two looks, and as a start.
         let allowed = capacity as f64 * (0.05 + 0.75 * share.min(1.0));
-        self.acks.pause(self.herd.bytes() as f64 > allowed);
+        let pause = self.herd.bytes() as f64 > allowed;
+        self.paced |= pause;
+        self.acks.pause(pause);
     }
 
     fn look(&mut self) {
@@ -219,6 +225,7 @@ impl Round<'_> {
             blows: self.blows,
             incarnations: 0,
             writing,
+            paced: self.paced,
             silence: self.silence.longest(),
             takeovers: self.takeovers.sorted(),
             stats,

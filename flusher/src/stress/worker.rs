@@ -4,6 +4,7 @@ use super::acks::{Acks, Word};
 use super::record::{HEADER_BYTES, Maker, Text};
 use crate::args::PlaceArgs;
 use crate::console::{Console, Failure};
+use crate::sidecar::Told;
 use crate::units;
 use clap::Args;
 use crlog::{AppendError, Options, Severity, Writer};
@@ -158,5 +159,5 @@ impl WorkerArgs {
 
 /// A process that only flushes.
 pub fn sidecar(args: &ShareArgs, console: Console) -> Result<u8, Failure> {
-    crate::sidecar::run(args.options("sidecar"), false, console)
+    crate::sidecar::run(args.options("sidecar"), Told::Errors, console)
 }
