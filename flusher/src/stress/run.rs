@@ -10,6 +10,7 @@ use super::watch::{Silence, Takeovers};
 use crate::console::Failure;
 use crlog::{Log, Stats};
 use signal_hook::consts::{SIGINT, SIGTERM};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -92,9 +93,21 @@ pub fn run(plan: &Plan, tell: &mut dyn FnMut(News)) -> Result<Outcome, Failure> 
     }
     let ended = round.end()?;
     drop(log);
+    leave_nothing(plan, &ended.outcome.stats.segment);
     let verdict = verify::verify(&plan.share.path, plan.maker(), &ended.claims)
         .map_err(|e| Failure::failed(format!("the files cannot be read: {e}")))?;
     Ok(Outcome { verdict, incarnations: ended.claims.len() as u64, ..ended.outcome })
+}
+
+/// Whoever leaves last removes the segment, unless it was killed before it could: then this one does,
+/// as any later start would.
+fn leave_nothing(plan: &Plan, segment: &str) {
+    if Path::new(segment).exists()
+        && let Ok(log) = plan.share.options("crlog stress").flusher_thread(false).open()
+    {
+        // Failing is no news: what is missing in the files is found there.
+        let _ = log.flush(PATIENCE);
+    }
 }
 
 struct Round<'a> {
