@@ -15,6 +15,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+/// How long the last one out waits for a flusher that is about to let go.
+const LAST_PATIENCE: Duration = Duration::from_secs(1);
+
 /// What is wanted of an attachment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
@@ -163,8 +166,14 @@ impl Attached {
 
     /// If nobody flushes, this thread does: all that is in the ring now. True if it did.
     pub(crate) fn help(&self) -> bool {
-        let Ok(lock) = LockFile::open(self.lock.path(), self.segment_mode()) else { return false };
-        if lock.identity() != self.lock.identity() || !lock.try_lock(byte::FLUSHER).unwrap_or(false) {
+        self.help_within(Duration::ZERO)
+    }
+
+    fn help_within(&self, patience: Duration) -> bool {
+        let Ok(lock) = LockFile::existing(self.lock.path(), self.segment_mode()) else { return false };
+        if lock.identity() != self.lock.identity()
+            || !lock.lock_within(byte::FLUSHER, patience).unwrap_or(false)
+        {
             return false;
         }
         let mut deaf = |_| {};
@@ -177,7 +186,7 @@ impl Attached {
 
     /// True if some flusher holds the lock right now.
     pub(crate) fn has_flusher(&self) -> bool {
-        LockFile::open(self.lock.path(), self.segment_mode())
+        LockFile::existing(self.lock.path(), self.segment_mode())
             .map(|l| l.held_by_other(byte::FLUSHER).unwrap_or(false))
             .unwrap_or(false)
     }
@@ -249,6 +258,13 @@ impl Attached {
         }
     }
 
+    /// For the last one out: true if nothing is left. Nobody else is attached by now, so the flusher's
+    /// lock is free or about to be; a flusher that ended meanwhile had its last look before our records.
+    fn drain(&self) -> bool {
+        let empty = || Attached::is_empty(self.mem(), &self.geometry);
+        empty() || (self.role != Role::Guest && self.help_within(LAST_PATIENCE) && empty())
+    }
+
     /// True if no chunk holds anything.
     pub(crate) fn is_empty(mem: &impl Mem, geometry: &Geometry) -> bool {
         (0..geometry.chunks())
@@ -274,13 +290,8 @@ impl Drop for Membership {
         }
         let at = &self.0;
         at.leave();
-        // Two that leave at once can each have counted on the other to drain: the last one looks again.
-        let drained = |s: &Segment| {
-            let empty = || Attached::is_empty(s.mapping(), s.geometry());
-            empty() || (at.role != Role::Guest && at.help() && empty())
-        };
         // If it fails, the segment stays for whoever comes next, as after a kill.
-        let _ = at.segment.release(&at.lock, drained);
+        let _ = at.segment.release(&at.lock, |_| at.drain());
     }
 }
 

@@ -19,15 +19,26 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 pub(crate) fn run(at: &Arc<Attached>) {
     crate::sys::block_signals();
-    let Ok(lock) = LockFile::open(at.lock.path(), at.segment_mode()) else { return };
-    if lock.identity() != at.lock.identity() {
-        return; // the lock file was replaced under us; who joins from now on uses another segment
-    }
+    let Some(lock) = open(at) else { return };
     while !at.turn().stop {
         if candidate(at, &lock).is_err() {
             std::thread::sleep(PAUSE);
         }
     }
+}
+
+/// A handle of this thread's own; `None` if the lock file is gone or was replaced under us: who joins
+/// from now on uses another segment.
+fn open(at: &Attached) -> Option<LockFile> {
+    while !at.turn().stop {
+        match LockFile::existing(at.lock.path(), at.segment_mode()) {
+            Ok(lock) => return (lock.identity() == at.lock.identity()).then_some(lock),
+            Err(e) if e.is_absent() => return None,
+            // No descriptor to be had, say.
+            Err(_) => std::thread::sleep(PAUSE),
+        }
+    }
+    None
 }
 
 fn candidate(at: &Arc<Attached>, lock: &LockFile) -> std::io::Result<()> {

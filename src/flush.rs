@@ -221,7 +221,10 @@ impl<'a> Flusher<'a> {
             // One sweep from beginning to end after the wish finds all that its host had written; others,
             // who may never pause, have flushers of their own.
             last_sweeps += u32::from(asked == Wish::Stop);
-            if asked == Wish::Yield || last_sweeps >= STOP_SWEEPS || (last_sweeps > 0 && self.is_drained(swept)) {
+            if asked == Wish::Yield
+                || last_sweeps >= STOP_SWEEPS
+                || (last_sweeps > 0 && self.is_drained(swept))
+            {
                 return asked;
             }
             let now = sys::monotonic_ns();
@@ -254,7 +257,8 @@ impl<'a> Flusher<'a> {
             self.wake_flushers();
         }
         self.housekeeping(sys::monotonic_ns());
-        true
+        // What the dead had leased is sealed now; once more, and it is free.
+        self.sweep().is_ok()
     }
 
     fn is_drained(&self, swept: Swept) -> bool {

@@ -227,7 +227,7 @@ fn flusher(at: &Attached) -> Option<FlusherInfo> {
 }
 
 fn producers(at: &Attached) -> Vec<ProducerInfo> {
-    let Ok(lock) = LockFile::open(at.lock.path(), at.segment_mode()) else { return Vec::new() };
+    let Ok(lock) = LockFile::existing(at.lock.path(), at.segment_mode()) else { return Vec::new() };
     let mem = at.mem();
     let one = |number: u32| {
         let (id, dead) = at.is_dead(&lock, number)?;

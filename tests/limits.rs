@@ -131,7 +131,7 @@ fn a_log_can_be_opened_again_and_again_beside_anothers_flusher() {
 #[test]
 fn whoever_leaves_last_leaves_nothing_behind() {
     let place = Place::new();
-    let id = crlog::segment::segment_id(&place.log());
+    let id = crlog::names::segment_id(&place.log());
     let mut left = Vec::new();
     for round in 0..400 {
         // Two attachments, as those of two processes, that come and go at the same time.

@@ -40,6 +40,12 @@ impl LockFile {
         Ok(LockFile { fd, path: path.to_path_buf(), id })
     }
 
+    /// Another handle of the lock file, if there is one: who looks, or comes late, makes none.
+    pub fn existing(path: &Path, mode: u32) -> Result<LockFile, FileError> {
+        let (fd, id) = open_guarded(path, mode, Create::Never, Trust::Ours)?;
+        Ok(LockFile { fd, path: path.to_path_buf(), id })
+    }
+
     /// The path it was opened at.
     pub fn path(&self) -> &Path {
         &self.path
