@@ -267,8 +267,10 @@ impl Attached {
 
     /// True if no chunk holds anything.
     pub(crate) fn is_empty(mem: &impl Mem, geometry: &Geometry) -> bool {
-        (0..geometry.chunks())
-            .all(|c| State(mem.load(geometry.state(c), Relaxed)).phase() == Some(Phase::Free))
+        // A word of no known phase holds nothing that anybody could read.
+        let free =
+            |c| matches!(State(mem.load(geometry.state(c), Relaxed)).phase(), Some(Phase::Free) | None);
+        (0..geometry.chunks()).all(free)
     }
 
     /// Whether the kernel says that the owner of a slot is dead.

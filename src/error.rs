@@ -33,6 +33,12 @@ pub enum OpenError {
     /// As many processes as possible are attached.
     #[error("{0} processes are attached to this log already, which is the maximum: stop some")]
     TooManyProcesses(u32),
+    /// A log that was opened to look at it, or to flush it, takes no records.
+    #[error("this handle of {path} only looks or flushes: open the log with Options::open to write")]
+    ReadOnly {
+        /// The log.
+        path: PathBuf,
+    },
     /// [`Options::attach`](crate::Options::attach) found no log.
     #[error(
         "no process has {path} open, and nothing of it is left in memory: start a producer or crlog-flusher first"

@@ -43,6 +43,10 @@ const BUSY_BYTES: u64 = 64 * 1024;
 const CHECK_FILE_NS: u64 = 20 * MS;
 const CHECK_DEAD_NS: u64 = 1000 * MS;
 const CHECK_DEAD_PRESSED_NS: u64 = 10 * MS;
+/// Error numbers for troubles that are not the system's, for `stat` to show.
+const EIO: i32 = 5;
+const EBUSY: i32 = 16;
+const EINVAL: i32 = 22;
 /// Delays between attempts to write after a failure.
 const RETRY_MIN_NS: u64 = 10 * MS;
 const RETRY_MAX_NS: u64 = 1000 * MS;
@@ -196,6 +200,10 @@ impl<'a> Flusher<'a> {
             dead_checked_ns: 0,
         };
         f.settled();
+        if matches!(f.at.config.fsync, Fsync::Interval(_)) {
+            // What the predecessor had written and not yet synced.
+            f.dirty_ns = Some(sys::monotonic_ns());
+        }
         let epoch = mem.load(word::EPOCH, Relaxed);
         (f.tell)(Event::Elected { epoch, truncated_bytes: f.truncated });
         f
@@ -225,6 +233,7 @@ impl<'a> Flusher<'a> {
                 || last_sweeps >= STOP_SWEEPS
                 || (last_sweeps > 0 && self.is_drained(swept))
             {
+                self.sync_at_the_end();
                 return asked;
             }
             let now = sys::monotonic_ns();
@@ -258,7 +267,24 @@ impl<'a> Flusher<'a> {
         }
         self.housekeeping(sys::monotonic_ns());
         // What the dead had leased is sealed now; once more, and it is free.
-        self.sweep().is_ok()
+        let swept = self.sweep().is_ok();
+        self.sync_at_the_end();
+        swept
+    }
+
+    /// True if records are kept back because the file cannot be written.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.retry_ns != 0
+    }
+
+    /// A turn that ends leaves nothing unsynced to a successor that would not know of it.
+    fn sync_at_the_end(&mut self) {
+        if self.dirty_ns.take().is_some()
+            && let Some(file) = &self.file
+            && let Err(e) = file.sync_data()
+        {
+            self.note(&Trouble::Io("sync", e));
+        }
     }
 
     fn is_drained(&self, swept: Swept) -> bool {
@@ -292,6 +318,9 @@ impl<'a> Flusher<'a> {
 
     /// One batch; false when nothing is left of the collection.
     fn write_batch(&mut self, swept: &mut Swept) -> Result<bool, Trouble> {
+        // Somebody may truncate or prolong the file at any time: the shorter the time between this look
+        // and the write, the less of theirs and ours is mixed up.
+        self.check_end()?;
         let (policy, end) = (self.at.config.policy, self.cell.end);
         let may_rotate = self.backoff.is_due(sys::monotonic_ns() / MS);
         let full = |batch: u64, len: u64| may_rotate && policy.must_rotate_before(end + batch, len);
@@ -435,10 +464,14 @@ impl<'a> Flusher<'a> {
     fn serve_requests(&mut self) -> Result<(), Trouble> {
         let mem = self.at.mem();
         let asked = mem.load(word::ROTATE_REQUESTS, Relaxed);
-        if asked != mem.load(word::ROTATE_SERVED, Relaxed) {
-            mem.store(word::ROTATE_SERVED, asked, Relaxed);
+        let may_rotate = self.backoff.is_due(sys::monotonic_ns() / MS);
+        if asked != mem.load(word::ROTATE_SERVED, Relaxed) && may_rotate {
             if self.cell.end > 0 {
                 self.rotate(self.at.config.policy.stage())?;
+            }
+            // A rotation that failed is asked for until it has been made.
+            if self.backoff.failures() == 0 {
+                mem.store(word::ROTATE_SERVED, asked, Relaxed);
             }
         }
         let asked = mem.load(word::REOPEN_REQUESTS, Relaxed);
@@ -651,9 +684,11 @@ impl<'a> Flusher<'a> {
         let (errno, kind) = match trouble {
             Trouble::Io(_, e) => (e.raw_os_error(), e.kind()),
             Trouble::File(FileError::Io { source, .. }) => (source.raw_os_error(), source.kind()),
-            _ => (None, io::ErrorKind::Other),
+            Trouble::Busy => (Some(EBUSY), io::ErrorKind::Other),
+            Trouble::File(_) => (Some(EINVAL), io::ErrorKind::Other),
+            Trouble::Rotation(_) | Trouble::Deposed => return Failure::Other, // told where it happened
         };
-        self.at.mem().store(word::FLUSHER_ERROR, errno.unwrap_or(0) as u64, Relaxed);
+        self.at.mem().store(word::FLUSHER_ERROR, errno.unwrap_or(EIO) as u64, Relaxed);
         Failure::from(kind)
     }
 
@@ -732,7 +767,7 @@ impl<'a> Flusher<'a> {
         }
         bump(self.at.mem(), Counter::FileSurprises, 1);
         self.cell.end = size;
-        // Not while a batch is under way: check_file is called before the first one is prepared.
+        // Never while a batch is prepared: this commit would count it as written.
         self.commit()
     }
 
@@ -760,7 +795,7 @@ impl<'a> Flusher<'a> {
                 let errno = self.at.mem().load(word::FLUSHER_ERROR, Relaxed) as i32;
                 let why = io::Error::from_raw_os_error(errno);
                 let why = if errno == 0 { format!("{failure:?}") } else { why.to_string() };
-                (format!("cannot rotate {path}: {why}; the old file is kept"), errno)
+                (format!("cannot rotate {path}: {why}; nothing is lost, it is tried again"), errno)
             }
             Trouble::Deposed => (format!("another process flushes {path}"), 0),
         };

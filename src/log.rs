@@ -108,6 +108,9 @@ impl Log {
 
     /// A handle for one thread. Cheap: it takes room in the ring at its first record.
     pub fn writer(&self) -> Result<Writer, OpenError> {
+        if self.core.role != Role::Producer {
+            return Err(OpenError::ReadOnly { path: self.path().to_owned() });
+        }
         let at = self.core.membership()?;
         at.0.start_flusher_if(self.core.may_flush());
         Ok(Writer::new(Arc::clone(&self.core), at))
@@ -193,7 +196,7 @@ impl Log {
 
 impl Options {
     /// Attaches to a log that is open or has records left in memory, to look at it or to flush it.
-    /// Makes nothing, starts no thread, writes no records.
+    /// Makes no segment, starts no thread, writes no records.
     pub fn attach(self) -> Result<Log, OpenError> {
         let spec = Target::new(&self)?.spec;
         let found = SegmentObject::find(&spec.kind, &spec.id, spec.mode).map_err(segment::OpenError::from)?;

@@ -148,7 +148,7 @@ impl Options {
     }
 
     /// Size of the ring in bytes, rounded up to whole chunks of 16 KiB; default 16 MiB. A quarter of
-    /// it is the longest record.
+    /// it is the longest record, but never more than about 32 MiB ([`Log::record_bytes_max`]).
     #[must_use]
     pub fn ring_bytes(mut self, bytes: u64) -> Options {
         self.ring_bytes = Some(bytes);

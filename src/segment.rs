@@ -19,7 +19,7 @@
 //! | nothing | made |
 //! | 0 bytes, or no magic | maker died: removed, made anew ([`Report::replaced`]) |
 //! | sound | attached; sizes and configuration are inherited ([`Report`] tells differences) |
-//! | sound, of an earlier boot | attached; [`Report::other_boot`] |
+//! | sound, of an earlier boot | attached, its journal distrusted ([`Report::other_boot`]) |
 //! | another lock file, nobody has it open | attached, header corrected ([`Report::adopted`]) |
 //! | another lock file otherwise | refused, left alone |
 //! | another layout version or word size | refused, left alone |
@@ -31,6 +31,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::ring::journal;
 use crate::ring::layout::{Geometry, LAYOUT_VERSION, MAGIC, header as at};
 use crate::ring::mem::Mem;
 use crate::sys::byte;
@@ -279,7 +280,14 @@ fn join(
         config_differs: header.config != spec.config,
         ..Report::default()
     };
+    if report.other_boot {
+        header.boot_id = boot;
+        patch(&object, &header, at::BOOT_ID)?;
+    }
     let mapping = object.map(header.geometry.segment_bytes())?;
+    if report.other_boot {
+        journal::distrust(&mapping);
+    }
     Ok((Segment { mapping, header }, report))
 }
 
@@ -290,10 +298,13 @@ fn adopt(object: &SegmentObject, header: &mut Header, lock: &LockFile) -> Result
         return Err(OpenError::LockReplaced { path, lock });
     }
     header.lock = lock.identity();
+    patch(object, header, at::LOCK_DEV)
+}
+
+/// Writes a changed header from offset `from` to the checksum at its end, in one step.
+fn patch(object: &SegmentObject, header: &Header, from: usize) -> Result<(), OpenError> {
     let page = header.encode();
-    // Identity and checksum are neighbours, written in one step.
-    let patch = &page[at::LOCK_DEV..at::CRC + 8];
-    let done = object.write(at::LOCK_DEV as u64, patch);
+    let done = object.write(from as u64, &page[from..at::CRC + 8]);
     done.map_err(|e| FileError::io("write", object.path(), e).into())
 }
 

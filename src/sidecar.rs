@@ -13,7 +13,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 /// How often a sidecar that waits for a lock looks whether it is to stop.
-const LOOK: Duration = Duration::from_millis(20);
+const LOOK: Duration = Duration::from_millis(50);
+/// The same for one that is next: whoever flushes now gives way at its next sweep.
+const SOON: Duration = Duration::from_millis(1);
 
 /// Asks a running [`Sidecar`] for things; may be used from a signal-handling thread.
 #[derive(Clone, Debug, Default)]
@@ -160,9 +162,9 @@ impl Sidecar {
                 control.pass_on(at);
                 if control.stopped() { Wish::Stop } else { Wish::GoOn }
             };
-            Flusher::take_over(at, &lock, Kind::Sidecar, &mut *self.tell).run(wish);
-            drained = !at.has_errno();
-            at.mem().store(word::SIDECAR, 0, Relaxed);
+            let mut flusher = Flusher::take_over(at, &lock, Kind::Sidecar, &mut *self.tell);
+            flusher.run(wish);
+            drained = !flusher.is_stuck();
             lock.unlock(byte::FLUSHER).map_err(&io)?;
         }
         at.mem().store(word::SIDECAR, 0, Relaxed);
@@ -180,23 +182,20 @@ impl Sidecar {
         control: &Control,
     ) -> std::io::Result<bool> {
         let mut told = which != byte::SIDECAR;
+        let mut nap = if which == byte::SIDECAR { LOOK } else { SOON };
         loop {
             if control.stopped() {
                 return Ok(false);
             }
-            if lock.lock_within(which, LOOK)? {
+            if lock.lock_within(which, Duration::ZERO)? {
                 return Ok(true);
             }
+            std::thread::sleep(nap);
+            nap = (nap * 2).min(LOOK);
             if !told {
                 told = true;
                 (self.tell)(Event::Waiting { pid: at.mem().load(word::SIDECAR, Relaxed) });
             }
         }
-    }
-}
-
-impl Attached {
-    pub(crate) fn has_errno(&self) -> bool {
-        self.mem().load(word::FLUSHER_ERROR, Relaxed) != 0
     }
 }

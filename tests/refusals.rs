@@ -207,3 +207,34 @@ fn a_full_disk_loses_nothing_and_writing_goes_on_in_order_when_there_is_room() {
     let last = std::fs::read_to_string(&path).unwrap();
     assert!(last.lines().last().unwrap().starts_with("p 1999 "), "{:?}", last.lines().last());
 }
+
+#[test]
+fn a_truncated_file_leaves_no_hole() {
+    // External logrotate with copytruncate, at an instant when the flusher is awake.
+    let place = Place::new();
+    let log = place.options().open().unwrap();
+    let mut w = log.writer().unwrap();
+    for round in 0..20u64 {
+        for i in 0..50u64 {
+            w.append(format!("p {}", round * 50 + i).as_bytes()).unwrap();
+        }
+        log.flush(Duration::from_secs(5)).unwrap();
+        std::fs::OpenOptions::new().write(true).open(place.log()).unwrap().set_len(0).unwrap();
+    }
+    w.append(b"p 1000").unwrap();
+    log.flush(Duration::from_secs(5)).unwrap();
+    assert_eq!(place.lines_now(), ["p 1000"]);
+    assert!(log.stats().counters.file_surprises >= 20);
+}
+
+#[test]
+fn who_only_looks_cannot_write() {
+    let place = Place::new();
+    let log = place.options().open().unwrap();
+    let guest = place.options().attach().unwrap();
+    let error = guest.writer().unwrap_err().to_string();
+    assert!(error.contains("Options::open"), "{error}");
+    drop((guest, log));
+    let error = place.options().attach().unwrap_err().to_string();
+    assert!(error.contains("no process has"), "{error}");
+}

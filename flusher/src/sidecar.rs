@@ -95,12 +95,8 @@ fn in_words(event: &Event) -> String {
             )
         }
         Event::Rotated { file_bytes } => format!("rotated at {}", show_bytes(*file_bytes)),
-        Event::Error { what, errno, retry } => {
-            let reason = match errno {
-                0 => String::new(),
-                errno => format!(": {}", std::io::Error::from_raw_os_error(*errno)),
-            };
-            format!("error: {what}{reason}; trying again in {}, records wait in the ring", show_time(*retry))
+        Event::Error { what, retry, .. } => {
+            format!("error: {what}; trying again in {}, records wait in the ring", show_time(*retry))
         }
         Event::Recovered => "the error is gone, records are written again".into(),
         Event::Reopened => "reopened the file".into(),

@@ -113,7 +113,7 @@ fn interesting() -> Vec<usize> {
 enum Stage {
     Idle,
     Batched(Batch),
-    Prepared(Batch),
+    Prepared,
 }
 
 struct Script {
@@ -247,12 +247,12 @@ impl Script {
     fn prepare(&mut self) {
         if let Stage::Batched(b) = self.stage {
             self.drainer.prepare(&self.mem);
-            self.stage = Stage::Prepared(b);
+            self.stage = Stage::Prepared;
         }
     }
 
     fn commit(&mut self) {
-        if let Stage::Prepared(_) = self.stage {
+        if matches!(self.stage, Stage::Prepared) {
             let mut bytes = Vec::new();
             for piece in self.drainer.pieces() {
                 match *piece {
@@ -275,7 +275,7 @@ impl Script {
     }
 
     fn abort(&mut self) {
-        if matches!(self.stage, Stage::Batched(_) | Stage::Prepared(_)) {
+        if matches!(self.stage, Stage::Batched(_) | Stage::Prepared) {
             self.drainer.abort(&self.mem);
             self.stage = Stage::Idle;
         }

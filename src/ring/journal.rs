@@ -65,6 +65,14 @@ pub fn read<M: Mem>(mem: &M) -> (u64, Found) {
     (commit, found)
 }
 
+/// Takes the committed cell's word away: after a crash of the whole machine the journal of a mapped file
+/// and the log can each be of any age, so nothing may be cut from the log on its say-so. The caller is
+/// alone with the segment.
+pub fn distrust<M: Mem>(mem: &M) {
+    let commit = mem.load(word::COMMIT, Relaxed);
+    mem.store(journal(commit, CELL_WORDS - 1), 0, Relaxed);
+}
+
 /// Commits batch `commit`: the exactly-once point.
 pub(super) fn write<M: Mem>(mem: &M, commit: u64, cell: &Cell) {
     for (i, x) in cell.words(commit).into_iter().enumerate() {

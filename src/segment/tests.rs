@@ -383,3 +383,27 @@ fn one_log_has_one_name() {
         assert!(error.contains(why), "{name}: {error}");
     }
 }
+
+#[test]
+fn after_another_boot_the_journal_is_distrusted_once() {
+    use crate::ring::journal::{self, Cell, Found};
+    let bed = Bed::file();
+    let cell = Cell { file: 1, end: 7, ..Cell::default() };
+    let (segment, lock, _) = Segment::enter(&bed.spec()).unwrap();
+    let commit = |s: &Segment| {
+        let mut taken = crate::ring::reclaim::take_over(s.mapping(), *s.geometry());
+        taken.drainer.commit(s.mapping(), &cell).unwrap();
+    };
+    commit(&segment);
+    assert_eq!(journal::read(segment.mapping()).1, Found::Cell(cell));
+    drop((segment, lock));
+    bed.doctor(at::BOOT_ID, &[7; 16], true);
+    let (segment, lock, report) = enter_alone(&bed.spec());
+    assert!(report.other_boot, "{report:?}");
+    assert_eq!(journal::read(segment.mapping()).1, Found::Damaged);
+    commit(&segment);
+    drop((segment, lock));
+    let (segment, _lock, report) = enter_alone(&bed.spec());
+    assert!(!report.other_boot, "the next one finds this boot's");
+    assert_eq!(journal::read(segment.mapping()).1, Found::Cell(cell));
+}

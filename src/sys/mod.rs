@@ -129,8 +129,8 @@ pub enum FileError {
     },
     /// It belongs to somebody else.
     #[error(
-        "{path} belongs to user {found}, not to us (user {ours}): run as that user, let its owner \
-         remove it, or configure a mode that shares the log between users"
+        "{path} belongs to user {found}, not to us (user {ours}): run as that user, or let its \
+         owner remove it"
     )]
     Foreign {
         /// The file.
