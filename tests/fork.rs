@@ -115,7 +115,9 @@ fn a_silent_child_does_not_keep_its_dead_parents_locks() {
         std::fs::read_to_string(&note).is_ok_and(|s| !s.is_empty())
     });
     let child: i32 = std::fs::read_to_string(&note).unwrap().parse().unwrap();
-    assert_eq!(log.stats().flusher.unwrap().pid as i32, parent.pid());
+    until(Duration::from_secs(1), "the parent's turn", || {
+        log.stats().flusher.is_some_and(|f| f.pid as i32 == parent.pid())
+    });
     parent.kill();
     // SAFETY: signal 0 only asks whether the process is there.
     assert_eq!(unsafe { libc::kill(child, 0) }, 0, "the child lives");
