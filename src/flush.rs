@@ -306,7 +306,7 @@ impl<'a> Flusher<'a> {
         }
         let mut swept = Swept::default();
         while self.write_batch(&mut swept)? {}
-        self.announce_space();
+        self.announce_space(true);
         mem.store(word::POOL, u64::from(self.drainer.free_chunks()), Relaxed);
         add_mine(mem, word::SWEEPS, 1);
         self.sync_if_due(now)?;
@@ -340,7 +340,7 @@ impl<'a> Flusher<'a> {
             self.commit()?;
             swept.records += batch.records;
             swept.bytes += batch.bytes;
-            self.announce_space();
+            self.announce_space(false);
         }
         if batch.rotate {
             let stage = self.at.config.policy.stage();
@@ -395,10 +395,13 @@ impl<'a> Flusher<'a> {
     }
 
     /// Chunks became free: wakes producers that wait for room.
-    fn announce_space(&mut self) {
-        if self.drainer.take_freed() == 0 {
+    fn announce_space(&mut self, last: bool) {
+        // Not for each chunk: who waits sleeps until a burst of records has room.
+        if self.drainer.freed() == 0 || (!last && self.drainer.free_chunks() < self.at.geometry.chunks() / 4)
+        {
             return;
         }
+        self.drainer.take_freed();
         let mem = self.at.mem();
         mem.add(word::SPACE, 1, Relaxed);
         // ORDER space/fence: pairs with the one between want = 1 and the producer's last look.

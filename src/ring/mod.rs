@@ -1,5 +1,6 @@
 //! The shared-memory algorithm, pure: no system call, no clock, no path.
 pub mod append;
+mod commit;
 #[cfg(any(test, fuzzing))]
 pub mod hostile;
 pub mod journal;

@@ -22,10 +22,9 @@
 //! | keys that go backwards or repeat | written in the chunk's own order | - |
 //! | count that goes backwards | nothing is written twice: the private cursor holds | - |
 
-use super::journal::{self, Cell};
-use super::layout::{BigEntry, Counter, DrainWord, Geometry, Meta, Phase, State, counter, slot, word};
+use super::layout::{BigEntry, Counter, Geometry, Meta, Phase, State, counter, word};
 use super::mem::Mem;
-use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
 /// Bytes of a batch at most, unless a single record is longer.
 pub const BATCH_BYTES: u64 = 1 << 20;
@@ -40,42 +39,81 @@ pub(super) struct View {
     pub(super) base: u32,
     pub(super) off: u32,
     /// The same with the batch under way, and the bytes that batch adds to the file.
-    pend: u32,
-    pend_off: u32,
-    pend_bytes: u64,
+    pub(super) pend: u32,
+    pub(super) pend_off: u32,
+    pub(super) pend_bytes: u64,
     /// Count at the sweep before, and for how many sweeps it has not moved.
-    seen: u32,
+    pub(super) seen: u32,
     pub(super) still: u32,
     /// Key of the last record in the file, and of the last one in the batch under way: keys of a chunk
     /// never go backwards.
-    key: u64,
-    pend_key: u64,
+    pub(super) key: u64,
+    pub(super) pend_key: u64,
     /// Something impossible was found at this record: the rest of the chunk is skipped.
     pub(super) corrupt_from: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
 enum Kind {
-    Plain,
-    /// Index into `bigs`.
-    Big(u32),
-    Lost,
+    Plain = 0,
+    /// In continuation chunks; `bigs` has its list.
+    Big = 1,
+    /// In a corrupt chunk: skipped.
+    Lost = 2,
 }
 
+/// A record to be written: its key, and `chunk:16 | off:21 | len:21 | kind:2` in one word, so that
+/// putting records in order moves 16 bytes each and looks nothing up.
 #[derive(Clone, Copy, Debug)]
-struct Rec {
+pub(super) struct Rec {
     key: u64,
-    chunk: u32,
-    off: u32,
-    len: u32,
-    kind: Kind,
+    place: u64,
+}
+
+impl Rec {
+    /// A gap between keys.
+    const NONE: Rec = Rec { key: 0, place: u64::MAX };
+
+    #[inline]
+    fn new(key: u64, chunk: u32, off: u32, len: u32, kind: Kind) -> Rec {
+        let place = u64::from(chunk) | u64::from(off) << 16 | u64::from(len) << 37 | (kind as u64) << 58;
+        Rec { key, place }
+    }
+    #[inline]
+    fn is_none(self) -> bool {
+        self.place == u64::MAX
+    }
+    #[inline]
+    fn chunk(self) -> u32 {
+        self.place as u32 & 0xffff
+    }
+    #[inline]
+    fn off(self) -> u32 {
+        (self.place >> 16) as u32 & 0x1f_ffff
+    }
+    #[inline]
+    fn len(self) -> u32 {
+        (self.place >> 37) as u32 & 0x1f_ffff
+    }
+    #[inline]
+    fn kind(self) -> Kind {
+        match self.place >> 58 {
+            0 => Kind::Plain,
+            1 => Kind::Big,
+            _ => Kind::Lost,
+        }
+    }
 }
 
 /// A record in continuation chunks: its length, and each chunk with its generation.
 #[derive(Clone, Debug)]
 pub(super) struct Big {
-    len: usize,
-    slot: u32,
+    /// Where the record that names it stands.
+    pub(super) chunk: u32,
+    pub(super) off: u32,
+    pub(super) len: usize,
+    pub(super) slot: u32,
     pub(super) parts: Vec<BigEntry>,
 }
 
@@ -120,22 +158,22 @@ pub struct Deposed;
 pub struct Drainer {
     pub(super) geometry: Geometry,
     pub(super) views: Vec<View>,
-    commit: u64,
-    epoch: u64,
-    recs: Vec<Rec>,
-    bigs: Vec<Big>,
-    /// Indices of `recs` by key; `next` is the first one not yet handed out.
-    order: Vec<u32>,
-    next: usize,
-    touched: Vec<u32>,
-    batch: Batch,
-    batch_bigs: Vec<u32>,
-    idle: Vec<u32>,
-    pieces: Vec<Piece>,
-    staging: Vec<u8>,
-    free: u32,
-    freed: u32,
-    deferred: bool,
+    pub(super) commit: u64,
+    pub(super) epoch: u64,
+    pub(super) recs: Vec<Rec>,
+    pub(super) bigs: Vec<Big>,
+    /// `recs` by key, with gaps; `next` is the first one not yet handed out.
+    pub(super) order: Vec<Rec>,
+    pub(super) next: usize,
+    pub(super) touched: Vec<u32>,
+    pub(super) batch: Batch,
+    pub(super) batch_bigs: Vec<u32>,
+    pub(super) idle: Vec<u32>,
+    pub(super) pieces: Vec<Piece>,
+    pub(super) staging: Vec<u8>,
+    pub(super) free: u32,
+    pub(super) freed: u32,
+    pub(super) deferred: bool,
 }
 
 impl Drainer {
@@ -179,6 +217,11 @@ impl Drainer {
     /// Chunks that were free at the last [`Drainer::collect`] or have been freed since.
     pub fn free_chunks(&self) -> u32 {
         self.free
+    }
+
+    /// Chunks freed since [`Drainer::take_freed`] was last called.
+    pub fn freed(&self) -> u32 {
+        self.freed
     }
 
     /// Chunks freed since this was last asked.
@@ -241,7 +284,7 @@ impl Drainer {
             let kind = self.judge(mem, chunk, state, i, off, meta, &mut v);
             let len = if kind == Kind::Lost { 0 } else { meta.len() };
             last_key = last_key.max(key);
-            self.recs.push(Rec { key: last_key, chunk, off, len, kind });
+            self.recs.push(Rec::new(last_key, chunk, off, len, kind));
             off += len;
         }
         if count < state.count() && v.corrupt_from.is_none() {
@@ -287,7 +330,7 @@ impl Drainer {
             }
             if let Some(big) = self.read_big(mem, chunk, off, meta, state.slot()) {
                 self.bigs.push(big);
-                return Kind::Big(self.bigs.len() as u32 - 1);
+                return Kind::Big;
             }
         }
         if v.corrupt_from.is_none() {
@@ -331,7 +374,7 @@ impl Drainer {
         }
         let parts: Vec<BigEntry> = (1..=n).map(|i| BigEntry(mem.get_word(at + 8 * i))).collect();
         let in_range = parts.iter().all(|p| p.chunk() < self.geometry.chunks());
-        in_range.then_some(Big { len, slot, parts })
+        in_range.then_some(Big { chunk, off, len, slot, parts })
     }
 
     /// A word that no crlog writes: the chunk is taken out of use for good, at a cost of its bytes.
@@ -351,32 +394,24 @@ impl Drainer {
     fn sort(&mut self) {
         self.next = 0;
         self.order.clear();
-        let (Some(min), Some(max)) =
-            (self.recs.iter().map(|r| r.key).min(), self.recs.iter().map(|r| r.key).max())
-        else {
-            return;
-        };
+        let (min, max) =
+            self.recs.iter().fold((u64::MAX, 0), |(min, max), r| (min.min(r.key), max.max(r.key)));
         let n = self.recs.len();
-        if max - min < 2 * n as u64 + 64 && self.place(min, (max - min) as usize + 1) {
+        if n == 0 || (max - min < 2 * n as u64 + 64 && self.place(min, (max - min) as usize + 1)) {
             return;
         }
         self.order.clear();
-        self.order.extend(0..n as u32);
-        let recs = &self.recs;
-        self.order.sort_by_key(|&i| recs.get(i as usize).map_or(0, |r| r.key));
+        self.order.extend_from_slice(&self.recs);
+        self.order.sort_by_key(|r| r.key);
     }
 
     fn place(&mut self, min: u64, range: usize) -> bool {
-        const NONE: u32 = u32::MAX;
-        self.order.resize(range, NONE);
-        for (i, r) in self.recs.iter().enumerate() {
-            match self.order.get_mut((r.key - min) as usize) {
-                Some(place) if *place == NONE => *place = i as u32,
+        self.order.resize(range, Rec::NONE);
+        for rec in &self.recs {
+            match self.order.get_mut((rec.key - min) as usize) {
+                Some(place) if place.is_none() => *place = *rec,
                 _ => return false,
             }
-        }
-        if range != self.recs.len() {
-            self.order.retain(|&i| i != NONE);
         }
         true
     }
@@ -391,27 +426,31 @@ impl Drainer {
     ) -> Option<Batch> {
         self.begin_batch();
         let mut run = (0, 0, 0);
-        while let Some(rec) = self.order.get(self.next).and_then(|&i| self.recs.get(i as usize)).copied() {
-            let len = self.file_bytes(&rec);
+        while let Some(&rec) = self.order.get(self.next) {
+            if rec.is_none() {
+                self.next += 1;
+                continue;
+            }
+            let (kind, len) = (rec.kind(), self.file_bytes(rec));
             let full = self.batch.bytes + len > BATCH_BYTES;
             if full && self.batch.records + self.batch.lost > 0 {
                 break;
             }
-            if rec.kind != Kind::Lost && rotate_before(self.batch.bytes, len) {
+            if kind != Kind::Lost && rotate_before(self.batch.bytes, len) {
                 self.batch.rotate = true;
                 break;
             }
             self.next += 1;
-            self.plan(&rec, len);
-            if rec.kind != Kind::Plain || rec.chunk != run.0 || rec.off != run.1 + run.2 {
+            self.plan(rec, len);
+            if kind != Kind::Plain || rec.chunk() != run.0 || rec.off() != run.1 + run.2 {
                 self.end_run(mem, run);
-                run = (rec.chunk, rec.off, 0);
+                run = (rec.chunk(), rec.off(), 0);
             }
-            match rec.kind {
-                Kind::Plain => run.2 += rec.len,
-                Kind::Big(i) => {
-                    self.big_pieces(i);
-                    run = (rec.chunk, rec.off + rec.len, 0);
+            match kind {
+                Kind::Plain => run.2 += rec.len(),
+                Kind::Big => {
+                    self.big_pieces(rec);
+                    run = (rec.chunk(), rec.off() + rec.len(), 0);
                 }
                 Kind::Lost => {}
             }
@@ -420,7 +459,7 @@ impl Drainer {
         (self.batch != Batch::default()).then_some(self.batch)
     }
 
-    fn begin_batch(&mut self) {
+    pub(super) fn begin_batch(&mut self) {
         self.touched.clear();
         self.pieces.clear();
         self.staging.clear();
@@ -428,28 +467,33 @@ impl Drainer {
         self.batch = Batch::default();
     }
 
+    /// Index of the continuation list that this record is.
+    fn big_of(&self, rec: Rec) -> Option<usize> {
+        self.bigs.iter().position(|b| b.chunk == rec.chunk() && b.off == rec.off())
+    }
+
     #[inline]
-    fn file_bytes(&self, rec: &Rec) -> u64 {
-        match rec.kind {
-            Kind::Plain => u64::from(rec.len),
-            Kind::Big(i) => self.bigs.get(i as usize).map_or(0, |b| b.len as u64),
+    fn file_bytes(&self, rec: Rec) -> u64 {
+        match rec.kind() {
+            Kind::Plain => u64::from(rec.len()),
+            Kind::Big => self.big_of(rec).and_then(|i| self.bigs.get(i)).map_or(0, |b| b.len as u64),
             Kind::Lost => 0,
         }
     }
 
     #[inline]
-    fn plan(&mut self, rec: &Rec, file_bytes: u64) {
-        if let Some(v) = self.views.get_mut(rec.chunk as usize) {
+    fn plan(&mut self, rec: Rec, file_bytes: u64) {
+        if let Some(v) = self.views.get_mut(rec.chunk() as usize) {
             if v.pend == v.base {
-                self.touched.push(rec.chunk);
+                self.touched.push(rec.chunk());
             }
             v.pend += 1;
-            v.pend_off += rec.len;
+            v.pend_off += rec.len();
             v.pend_bytes += file_bytes;
             v.pend_key = rec.key;
         }
         self.batch.bytes += file_bytes;
-        if rec.kind == Kind::Lost {
+        if rec.kind() == Kind::Lost {
             self.batch.lost += 1;
         } else {
             self.batch.records += 1;
@@ -472,151 +516,16 @@ impl Drainer {
         }
     }
 
-    fn big_pieces(&mut self, i: u32) {
-        self.batch_bigs.push(i);
+    fn big_pieces(&mut self, rec: Rec) {
         let size = self.geometry.chunk_bytes();
-        if let Some(big) = self.bigs.get(i as usize) {
+        let Some(i) = self.big_of(rec) else { return };
+        self.batch_bigs.push(i as u32);
+        if let Some(big) = self.bigs.get(i) {
             for (n, p) in big.parts.iter().enumerate() {
                 let len = size.min(big.len - n * size);
                 self.pieces.push(Piece::Ring { at: self.geometry.chunk(p.chunk()), len });
             }
         }
-    }
-
-    /// Marks the batch as pending in the segment. Call before its first byte is written.
-    pub fn prepare<M: Mem>(&self, mem: &M) {
-        for &chunk in &self.touched {
-            if let Some(v) = self.views.get(chunk as usize) {
-                let word = DrainWord::new(v.base, v.pend, self.commit.wrapping_add(1), v.generation);
-                mem.store(self.geometry.drain(chunk), word.0, Relaxed);
-            }
-        }
-    }
-
-    /// Takes the batch back: nothing of it counts as written. The next collection finds it again.
-    pub fn abort<M: Mem>(&mut self, mem: &M) {
-        for &chunk in &self.touched {
-            if let Some(v) = self.views.get_mut(chunk as usize) {
-                (v.pend, v.pend_off, v.pend_bytes) = (v.base, v.off, 0);
-                let word = DrainWord::new(v.base, v.base, self.commit, v.generation);
-                mem.store(self.geometry.drain(chunk), word.0, Relaxed);
-            }
-        }
-        self.begin_batch();
-        self.next = self.order.len();
-    }
-
-    /// Commits the batch, whose bytes are in the file up to `cell.end`; an empty batch journals `cell`
-    /// alone. Chunks that are sealed and drained go back to FREE.
-    pub fn commit<M: Mem>(&mut self, mem: &M, cell: &Cell) -> Result<(), Deposed> {
-        if mem.load(word::EPOCH, Relaxed) != self.epoch {
-            return Err(Deposed);
-        }
-        self.commit = self.commit.wrapping_add(1);
-        journal::write(mem, self.commit, cell);
-        self.free_bigs(mem);
-        for i in 0..self.touched.len() {
-            if let Some(&chunk) = self.touched.get(i) {
-                self.fold(mem, chunk);
-            }
-        }
-        if self.batch.lost > 0 {
-            bump(mem, Counter::LostCorrupt, self.batch.lost);
-        }
-        if self.batch.records > 0 {
-            bump(mem, Counter::Records, self.batch.records);
-            bump(mem, Counter::Bytes, self.batch.bytes);
-            bump(mem, Counter::Batches, 1);
-        }
-        self.begin_batch();
-        Ok(())
-    }
-
-    /// After the commit: the pending records are the base now, and the chunk is recycled if done.
-    fn fold<M: Mem>(&mut self, mem: &M, chunk: u32) {
-        let Some(v) = self.views.get_mut(chunk as usize) else {
-            return;
-        };
-        let (records, bytes) = (v.pend - v.base, v.pend_bytes);
-        (v.base, v.off, v.pend_bytes, v.key) = (v.pend, v.pend_off, 0, v.pend_key);
-        let folded = DrainWord::new(v.base, v.base, self.commit, v.generation);
-        let (base, generation) = (v.base, v.generation);
-        // ORDER fold/release: after the batch number, and after the continuations went back.
-        mem.store(self.geometry.drain(chunk), folded.0, Release);
-        // ORDER seal/acquire: an owner that sealed has let go of the chunk.
-        let state = State(mem.load(self.geometry.state(chunk), Acquire));
-        if state.slot() < self.geometry.slots() {
-            let at = self.geometry.slot(state.slot());
-            add_mine(mem, at + slot::RECORDS, u64::from(records));
-            add_mine(mem, at + slot::RECORD_BYTES, bytes);
-        }
-        if state.phase() == Some(Phase::Sealed)
-            && state.generation() == generation
-            && base >= self.count(state)
-        {
-            self.recycle(mem, chunk, state);
-        }
-    }
-
-    /// Continuations of the records just committed go back to FREE, before the cursor that names
-    /// their list is folded: a successor that finds the batch unfolded does it again, harmlessly.
-    fn free_bigs<M: Mem>(&mut self, mem: &M) {
-        for i in core::mem::take(&mut self.batch_bigs) {
-            let Some(big) = self.bigs.get(i as usize).cloned() else {
-                continue;
-            };
-            self.free_parts(mem, &big);
-        }
-    }
-
-    pub(super) fn free_parts<M: Mem>(&mut self, mem: &M, big: &Big) {
-        for p in &big.parts {
-            self.free_big(mem, p.chunk(), State::new(Phase::Big, 0, big.slot, p.generation()));
-        }
-    }
-
-    /// BIG -> FREE by CAS on the exact word, so that doing it twice does it once.
-    pub(super) fn free_big<M: Mem>(&mut self, mem: &M, chunk: u32, state: State) {
-        let next = state.recycled();
-        // ORDER recycle/release: our reads of the chunk are before the next owner's writes.
-        if mem.cas(self.geometry.state(chunk), state.0, next.0, Release, Relaxed).is_ok() {
-            self.restart(mem, chunk, next.generation());
-        }
-    }
-
-    fn recycle_idle<M: Mem>(&mut self, mem: &M) {
-        for i in 0..self.idle.len() {
-            let Some(&chunk) = self.idle.get(i) else {
-                continue;
-            };
-            let state = State(mem.load(self.geometry.state(chunk), Relaxed));
-            let mine = self.views.get(chunk as usize).is_some_and(|v| v.generation == state.generation());
-            if mine && state.phase() == Some(Phase::Sealed) {
-                self.recycle(mem, chunk, state);
-            }
-        }
-        self.idle.clear();
-    }
-
-    /// SEALED and drained -> FREE with the next generation (I4).
-    pub(super) fn recycle<M: Mem>(&mut self, mem: &M, chunk: u32, state: State) {
-        let next = state.recycled();
-        // ORDER recycle/release: our reads of the chunk are before the next owner's writes.
-        mem.store(self.geometry.state(chunk), next.0, Release);
-        self.restart(mem, chunk, next.generation());
-    }
-
-    /// A chunk starts its next life with cursors at zero. Between the two stores the drain word names
-    /// the former generation, which counts as zero too.
-    fn restart<M: Mem>(&mut self, mem: &M, chunk: u32, generation: u64) {
-        let word = DrainWord::new(0, 0, self.commit, generation);
-        // ORDER restart/release: after the chunk has become FREE.
-        mem.store(self.geometry.drain(chunk), word.0, Release);
-        if let Some(v) = self.views.get_mut(chunk as usize) {
-            *v = View { generation, ..View::default() };
-        }
-        self.free += 1;
-        self.freed += 1;
     }
 }
 
