@@ -10,9 +10,8 @@ use crate::ring::reclaim::{Identity, deregister, occupant, register};
 use crate::segment::{self, Segment, SegmentSpec};
 use crate::sys::{self, Epoch, LockFile, Mapping, byte};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How long the last one out waits for a flusher that is about to let go.
@@ -34,7 +33,8 @@ pub(crate) enum Role {
 pub(crate) struct Turn {
     pub(crate) stop: bool,
     pub(crate) flushing: bool,
-    pub(crate) thread: Option<JoinHandle<()>>,
+    /// A thread waits to be elected, or flushes.
+    pub(crate) candidate: bool,
 }
 
 #[derive(Debug)]
@@ -51,6 +51,8 @@ pub(crate) struct Attached {
     role: Role,
     pub(crate) born: Epoch,
     pub(crate) turn: Mutex<Turn>,
+    /// The turn has ended.
+    pub(crate) ended: Condvar,
 }
 
 /// Resolves the log's name and checks the options: what all attachments of a log share.
@@ -100,6 +102,7 @@ impl Attached {
             role,
             born: Epoch::now(),
             turn: Mutex::default(),
+            ended: Condvar::new(),
         };
         if role == Role::Producer {
             attached.take_slot(program)?;
@@ -159,9 +162,13 @@ impl Attached {
     /// Wakes the flusher, whatever it is doing.
     pub(crate) fn ring(&self) {
         let mem = self.mem();
-        mem.store(word::GATE, gate::RUN, Relaxed);
-        mem.add(word::BELL, 1, Relaxed);
+        let gate = mem.load(word::GATE, Relaxed);
+        // ORDER bell/release: what the bell is rung for is before it.
+        mem.add(word::BELL, 1, Release);
         mem.wake(word::BELL, true);
+        // The others need not ring, too. Last of all: whoever is stopped or killed before it leaves the gate
+        // closed, and the next one rings. And only the gate that stood before the bell.
+        let _ = mem.cas(word::GATE, gate, gate::opened(gate), Relaxed, Relaxed);
     }
 
     /// If nobody flushes, this thread does: all that is in the ring now. True if it did.
@@ -194,13 +201,10 @@ impl Attached {
     /// Starts the thread that waits to be elected, once.
     pub(crate) fn start_flusher(self: &Arc<Self>) {
         let mut turn = self.turn();
-        if turn.thread.is_some() || turn.stop {
-            return;
+        if !turn.candidate && !turn.stop {
+            // Without a thread, producers help themselves when the ring is full: slower, not wrong.
+            turn.candidate = election::stand(self);
         }
-        let me = Arc::clone(self);
-        // Without a thread, producers help themselves when the ring is full: slower, not wrong.
-        turn.thread =
-            std::thread::Builder::new().name("crlog-flusher".into()).spawn(move || election::run(&me)).ok();
     }
 
     /// Waits until all that was in the ring before is in the file; false when `limit` has passed.
@@ -234,22 +238,20 @@ impl Attached {
     }
 
     /// Ends the attachment: the thread's turn ends, and if nobody else flushes, the ring is drained.
-    pub(crate) fn leave(&self) {
-        let thread = {
+    pub(crate) fn leave(self: &Arc<Self>) {
+        let flushing = {
             let mut turn = self.turn();
             turn.stop = true;
-            if turn.flushing { turn.thread.take() } else { None }
+            turn.flushing
         };
-        match thread {
-            Some(thread) => {
-                self.ring();
-                // It only fails if the thread panicked, and then the kernel has its lock back too.
-                let _ = thread.join();
-            }
-            None if self.role == Role::Producer => {
-                self.help();
-            }
-            None => {}
+        election::vacate(self);
+        if flushing {
+            self.ring();
+            let turn = self.ended.wait_while(self.turn(), |turn| turn.flushing);
+            drop(turn);
+        } else if self.role == Role::Producer {
+            // A guest leaves things as they are.
+            self.help();
         }
         if let Some(number) = self.slot {
             deregister(self.mem(), self.geometry, number);

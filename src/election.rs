@@ -10,55 +10,160 @@
 
 use crate::attached::Attached;
 use crate::flush::{Flusher, Kind, Wish};
-use crate::sys::{LockFile, byte};
-use std::sync::Arc;
+use crate::sys::{Epoch, FileId, LockFile, byte};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 /// Pause after a lock call that failed for no good reason (no memory for it, say).
 const PAUSE: Duration = Duration::from_millis(100);
 
-pub(crate) fn run(at: &Arc<Attached>) {
-    crate::sys::block_signals();
-    let Some(lock) = open(at) else { return };
-    while !at.turn().stop {
-        if candidate(at, &lock).is_err() {
-            std::thread::sleep(PAUSE);
-        }
+/// The threads of this process that wait, each for one lock file.
+static SEATS: Mutex<Vec<Arc<Seat>>> = Mutex::new(Vec::new());
+
+/// On whose behalf a thread waits. It cannot be called back from the kernel: when its log is dropped, it
+/// goes on waiting for nobody, and the next attachment to the same lock file takes it over. So there are
+/// never more threads than there were attachments at one time.
+#[derive(Debug)]
+struct Seat {
+    id: FileId,
+    epoch: Epoch,
+    who: Mutex<Who>,
+}
+
+#[derive(Debug)]
+struct Who {
+    at: Option<Arc<Attached>>,
+    /// The thread is on its way out.
+    ended: bool,
+}
+
+impl Who {
+    fn is_free(&self) -> bool {
+        self.at.as_ref().is_none_or(|at| at.turn().stop)
     }
 }
 
-/// A handle of this thread's own; `None` if the lock file is gone or was replaced under us: who joins
-/// from now on uses another segment.
-fn open(at: &Attached) -> Option<LockFile> {
-    while !at.turn().stop {
-        match LockFile::existing(at.lock.path(), at.segment_mode()) {
-            Ok(lock) => return (lock.identity() == at.lock.identity()).then_some(lock),
-            Err(e) if e.is_absent() => return None,
-            // No descriptor to be had, say.
-            Err(_) => std::thread::sleep(PAUSE),
+impl Seat {
+    fn who(&self) -> MutexGuard<'_, Who> {
+        self.who.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// `None` if it cannot be had: a fork can leave it locked by a thread that the child does not have.
+/// Then a thread is started too many, or waits longer than it is needed, and that is all.
+fn seats() -> Option<MutexGuard<'static, Vec<Arc<Seat>>>> {
+    for _ in 0..20 {
+        match SEATS.try_lock() {
+            Ok(seats) => return Some(seats),
+            Err(TryLockError::Poisoned(p)) => return Some(p.into_inner()),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
         }
     }
     None
 }
 
-fn candidate(at: &Arc<Attached>, lock: &LockFile) -> std::io::Result<()> {
+/// Has a thread wait for `at` to be elected; false if there is none to be had.
+pub(crate) fn stand(at: &Arc<Attached>) -> bool {
+    let mut seats = seats();
+    let id = at.lock.identity();
+    for seat in seats.iter().flat_map(|s| s.iter()).filter(|s| s.id == id && s.epoch.is_current()) {
+        let mut who = seat.who();
+        if !who.ended && who.is_free() {
+            who.at = Some(Arc::clone(at));
+            return true;
+        }
+    }
+    let who = Mutex::new(Who { at: Some(Arc::clone(at)), ended: false });
+    let seat = Arc::new(Seat { id, epoch: at.born, who });
+    let (mine, path, mode) = (Arc::clone(&seat), at.lock.path().to_owned(), at.segment_mode());
+    let thread = std::thread::Builder::new().name("crlog-flusher".into());
+    let started = thread.spawn(move || run(&mine, &path, mode)).is_ok();
+    if let Some(seats) = seats.as_mut().filter(|_| started) {
+        seats.push(seat);
+    }
+    started
+}
+
+/// Nobody waits for `at` any more.
+pub(crate) fn vacate(at: &Arc<Attached>) {
+    let seats = seats();
+    for seat in seats.iter().flat_map(|s| s.iter()).filter(|s| s.epoch.is_current()) {
+        let mut who = seat.who();
+        if who.at.as_ref().is_some_and(|w| Arc::ptr_eq(w, at)) {
+            who.at = None;
+        }
+    }
+}
+
+/// The thread's last step, unless `only_if_free` and somebody sits there; true if it is to end.
+fn end(seat: &Arc<Seat>, only_if_free: bool) -> bool {
+    {
+        let mut who = seat.who();
+        if only_if_free && !who.is_free() {
+            return false;
+        }
+        *who = Who { at: None, ended: true };
+    }
+    if let Some(mut seats) = seats() {
+        seats.retain(|s| !Arc::ptr_eq(s, seat));
+    }
+    true
+}
+
+fn run(seat: &Arc<Seat>, path: &Path, mode: u32) {
+    crate::sys::block_signals();
+    let lock = loop {
+        match LockFile::existing(path, mode) {
+            Ok(lock) if lock.identity() == seat.id => break lock,
+            // No descriptor to be had, say.
+            Err(e) if !e.is_absent() && !end(seat, true) => std::thread::sleep(PAUSE),
+            // Gone, or replaced under us: who joins from now on uses another segment.
+            _ => {
+                end(seat, false);
+                return;
+            }
+        }
+    };
+    while !end(seat, true) {
+        if candidate(seat, &lock).is_err() {
+            std::thread::sleep(PAUSE);
+        }
+    }
+}
+
+fn candidate(seat: &Seat, lock: &LockFile) -> std::io::Result<()> {
     lock.lock_shared(byte::SIDECAR)?;
     lock.unlock(byte::SIDECAR)?;
     lock.lock(byte::STANDBY)?;
     let won = lock.lock(byte::FLUSHER);
     lock.unlock(byte::STANDBY)?;
     won?;
-    if at.wish(lock) == Wish::GoOn && begin(at) {
+    let who = seat.who().at.clone();
+    let Some(at) = who else { return lock.unlock(byte::FLUSHER) };
+    let turn = if at.wish(lock) == Wish::GoOn { begin(&at) } else { None };
+    if turn.is_some() {
         let mut deaf = |_| {};
-        Flusher::take_over(at, lock, Kind::Thread, &mut deaf).run(&mut || at.wish(lock));
-        at.turn().flushing = false;
+        Flusher::take_over(&at, lock, Kind::Thread, &mut deaf).run(&mut || at.wish(lock));
     }
-    lock.unlock(byte::FLUSHER)
+    let done = lock.unlock(byte::FLUSHER);
+    drop(turn);
+    done
 }
 
-/// From here on, whoever detaches waits for this thread to drain; false if that has happened already.
-fn begin(at: &Attached) -> bool {
+/// While it lives, whoever detaches waits for this thread to drain.
+struct Turn<'a>(&'a Attached);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.turn().flushing = false;
+        self.0.ended.notify_all();
+    }
+}
+
+/// `None` if its host has left already.
+fn begin(at: &Attached) -> Option<Turn<'_>> {
     let mut turn = at.turn();
     turn.flushing = !turn.stop;
-    turn.flushing
+    turn.flushing.then(|| Turn(at))
 }

@@ -22,7 +22,7 @@ use crate::ring::sweep::{BATCH_BYTES, Deposed, Drainer, Piece, add_mine, bump};
 use crate::rotate::{Action, At, Backoff, Failure, Machine, Member, Outcome, Stage, View};
 use crate::sys::{self, Create, FileError, FileId, LockFile, LogFile, byte};
 use std::io;
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 use std::time::Duration;
 
 const MS: u64 = 1_000_000;
@@ -179,7 +179,7 @@ impl<'a> Flusher<'a> {
         mem.store(word::FLUSHER_START, sys::start_time(pid).unwrap_or(0), Relaxed);
         mem.store(word::FLUSHER_KIND, kind as u64, Relaxed);
         mem.store(word::FLUSHER_ERROR, 0, Relaxed);
-        mem.store(word::GATE, gate::RUN, Relaxed);
+        set_gate(mem, gate::RUN);
         bump(mem, Counter::Takeovers, 1);
         let mut f = Flusher {
             at,
@@ -216,7 +216,8 @@ impl<'a> Flusher<'a> {
         let mut nap = NAP_MIN;
         let mut last_sweeps = 0;
         loop {
-            let seen = self.at.mem().load(word::BELL, Relaxed) as u32;
+            // ORDER bell/acquire.
+            let seen = self.at.mem().load(word::BELL, Acquire) as u32;
             let asked = wish();
             let swept = match self.sweep() {
                 Ok(swept) => swept,
@@ -431,9 +432,9 @@ impl<'a> Flusher<'a> {
     /// Waits for the bell, at most `limit`.
     fn pause(&mut self, how: u64, seen: u32, limit: Duration) {
         let mem = self.at.mem();
-        mem.store(word::GATE, how, Relaxed);
+        set_gate(mem, how);
         mem.wait(word::BELL, seen, self.until_next_duty(limit));
-        mem.store(word::GATE, gate::RUN, Relaxed);
+        set_gate(mem, gate::RUN);
     }
 
     fn until_next_duty(&self, limit: Duration) -> Duration {
@@ -449,7 +450,7 @@ impl<'a> Flusher<'a> {
     /// rings. So producers need no fence of their own.
     fn go_to_sleep(&mut self, seen: u32) {
         let mem = self.at.mem();
-        mem.store(word::GATE, gate::SLEEP, Relaxed);
+        set_gate(mem, gate::SLEEP);
         // ORDER gate/fence.
         mem.fence(SeqCst);
         let sure = sys::full_barrier_everywhere();
@@ -461,7 +462,7 @@ impl<'a> Flusher<'a> {
             let limit = if sure { SLEEP } else { SLEEP_UNSURE };
             mem.wait(word::BELL, seen, self.until_next_duty(limit));
         }
-        mem.store(word::GATE, gate::RUN, Relaxed);
+        set_gate(mem, gate::RUN);
     }
 
     fn serve_requests(&mut self) -> Result<(), Trouble> {
@@ -810,6 +811,12 @@ impl<'a> Flusher<'a> {
         self.at.mem().store(word::FLUSHER_ERROR, 0, Relaxed);
         (self.tell)(Event::Recovered);
     }
+}
+
+/// Only the flusher closes the gate; a producer may open the very one that it rang at.
+fn set_gate(mem: &impl Mem, mode: u64) {
+    let gate = mem.load(word::GATE, Relaxed);
+    mem.store(word::GATE, gate::next(gate, mode), Relaxed);
 }
 
 fn own(file: &LogFile) -> Result<(), Trouble> {

@@ -11,6 +11,7 @@ use crate::sys::{self, Epoch};
 use crossbeam_utils::Backoff;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::compiler_fence;
 use std::time::Duration;
 
 /// How urgent a record is.
@@ -160,7 +161,8 @@ impl Writer {
         let at: &Attached = &self.at.0;
         // ORDER gate/relaxed: read after the commit; whoever reads it too early has its record found
         // by the sweep behind the flusher's barrier.
-        let gate = at.mem().load(word::GATE, Relaxed);
+        compiler_fence(SeqCst);
+        let gate = gate::mode(at.mem().load(word::GATE, Relaxed));
         if gate != gate::RUN && (gate == gate::SLEEP || self.producer.pool_is_low()) {
             at.ring();
         }

@@ -83,8 +83,23 @@ pub mod word {
     pub const RETIRED: usize = 0x1580;
 }
 
-/// Values of [`word::GATE`].
+/// Values of [`word::GATE`]: `mode:2 | number:62`. The flusher counts its changes, so that a bell that
+/// comes late does not open a gate that was closed since.
 pub mod gate {
+    const MODE: u64 = 3;
+    /// What the flusher is doing.
+    #[inline]
+    pub const fn mode(gate: u64) -> u64 {
+        gate & MODE
+    }
+    /// The same gate, opened by who rang.
+    pub const fn opened(gate: u64) -> u64 {
+        gate & !MODE | RUN
+    }
+    /// The gate that follows this one.
+    pub const fn next(gate: u64, mode: u64) -> u64 {
+        (gate | MODE).wrapping_add(1) | mode
+    }
     /// The flusher is at work; nobody rings.
     pub const RUN: u64 = 0;
     /// It naps for some milliseconds; ring when the pool runs low.
