@@ -32,7 +32,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::ring::journal;
-use crate::ring::layout::{Geometry, LAYOUT_VERSION, MAGIC, header as at};
+use crate::ring::layout::{Geometry, LAYOUT_VERSION, MAGIC, header as at, word};
 use crate::ring::mem::Mem;
 use crate::sys::byte;
 use crate::sys::{self, FileError, LockFile, MapError, Mapping, SegmentKind, SegmentObject, Shown};
@@ -324,6 +324,7 @@ fn make(spec: &SegmentSpec, lock: &LockFile) -> Result<Segment, OpenError> {
     };
     let bytes = spec.geometry.segment_bytes();
     let mapping = SegmentObject::create(&spec.kind, &spec.id, bytes, spec.mode)?;
+    mapping.store(word::POOL, u64::from(spec.geometry.chunks()), Ordering::Relaxed);
     publish(&mapping, &header.encode());
     Ok(Segment { mapping, header })
 }

@@ -163,7 +163,7 @@ impl Writer {
         // by the sweep behind the flusher's barrier.
         compiler_fence(SeqCst);
         let gate = gate::mode(at.mem().load(word::GATE, Relaxed));
-        if gate != gate::RUN && (gate == gate::SLEEP || self.producer.pool_is_low()) {
+        if gate != gate::RUN && (gate == gate::SLEEP || self.producer.pool_is_low(at.mem())) {
             at.ring();
         }
     }

@@ -6,7 +6,7 @@
 #     tests/mutants.sh -l             lists them
 #     tests/mutants.sh commit ...     those whose names contain one of the words
 #
-# MUTANTS_TARGET names a directory to build in (default: target/mutants).
+# MUTANTS_TARGET names a directory to build in (default: target/mutants), MUTANTS_LIST another list.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -39,10 +39,12 @@ runs() { # BINARY TEST -> status of the test; 99 if there is no such test
 }
 
 pristine() {
-    mkdir -p "$copy/src" "$copy/flusher"
-    cp -r "$root"/Cargo.* "$root/src" "$root/flusher" "$copy/"
+    local part
+    for part in Cargo.toml Cargo.lock README.md src flusher benches tests; do
+        [ -e "$root/$part" ] && cp -r "$root/$part" "$copy/"
+    done
     # A copy with old times would silently test the build before.
-    find "$copy/src" "$copy/flusher" -type f -exec touch {} +
+    find "$copy/src" -type f -exec touch {} +
 }
 
 names=() kinds=() tests=() edits=()
@@ -70,7 +72,7 @@ apply() { # INDEX
     done
 }
 
-source "$root/tests/mutants/list.sh"
+source "${MUTANTS_LIST:-$root/tests/mutants/list.sh}"
 
 wanted=()
 for i in "${!names[@]}"; do
@@ -82,6 +84,12 @@ for i in "${!names[@]}"; do
 done
 [ "${1:-}" = -l ] && exit 0
 
+# All texts must be there before an hour is spent on some of them.
+pristine
+for i in "${!names[@]}"; do
+    cp -r "$root/src" "$copy/"
+    apply "$i"
+done
 pristine
 declare -A binary
 for kind in plain loom; do

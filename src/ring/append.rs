@@ -104,8 +104,6 @@ pub struct Producer {
     room: usize,
     /// Where the search for the next chunk starts.
     hint: u32,
-    /// Chunks the flusher believed free at the last lease.
-    pool: i64,
 }
 
 impl Producer {
@@ -119,7 +117,6 @@ impl Producer {
             used: 0,
             room: 0,
             hint: hint % geometry.chunks(),
-            pool: i64::MAX,
         }
     }
 
@@ -279,18 +276,17 @@ impl Producer {
             // ORDER recycle/acquire: all reads of the chunk's former life are before our writes (I4).
             if mem.cas(at, free.0, mine.0, Acquire, Relaxed).is_ok() {
                 self.hint = (chunk + 1) % n;
-                self.pool = mem.add(word::POOL, u64::MAX, Relaxed) as i64;
+                mem.add(word::POOL, u64::MAX, Relaxed);
                 return Some((chunk, mine));
             }
         }
-        self.pool = 0;
         None
     }
 
     /// True when the flusher should be rung even from a nap: fewer than half of the chunks are left.
-    #[inline]
-    pub fn pool_is_low(&self) -> bool {
-        self.pool < i64::from(self.geometry.chunks() / 2)
+    pub fn pool_is_low<M: Mem>(&self, mem: &M) -> bool {
+        // Leases since the last sweep can have taken it below zero.
+        (mem.load(word::POOL, Relaxed) as i64) < i64::from(self.geometry.chunks() / 2)
     }
 
     /// A record larger than a chunk: lease continuation chunks, fill them, then commit one ordinary

@@ -112,7 +112,7 @@ fn interesting() -> Vec<usize> {
 /// How far the flusher is with a batch.
 enum Stage {
     Idle,
-    Batched(Batch),
+    Batched,
     Prepared,
 }
 
@@ -228,7 +228,7 @@ impl Script {
         assert!(batch.bytes <= BATCH_BYTES.max(longest));
         assert!(batch.bytes <= batch.records * longest);
         self.check_pieces(&batch);
-        self.stage = Stage::Batched(batch);
+        self.stage = Stage::Batched;
     }
 
     fn check_pieces(&self, batch: &Batch) {
@@ -245,7 +245,7 @@ impl Script {
     }
 
     fn prepare(&mut self) {
-        if let Stage::Batched(b) = self.stage {
+        if matches!(self.stage, Stage::Batched) {
             self.drainer.prepare(&self.mem);
             self.stage = Stage::Prepared;
         }
@@ -275,7 +275,7 @@ impl Script {
     }
 
     fn abort(&mut self) {
-        if matches!(self.stage, Stage::Batched(_) | Stage::Prepared) {
+        if matches!(self.stage, Stage::Batched | Stage::Prepared) {
             self.drainer.abort(&self.mem);
             self.stage = Stage::Idle;
         }

@@ -17,12 +17,8 @@ mutant 'recycle/acquire (lease): Relaxed' loom l1_recycle append.rs \
     'mem.cas(at, free.0, mine.0, Acquire, Relaxed)' \
     'mem.cas(at, free.0, mine.0, Relaxed, Relaxed)'
 mutant 'recycle/release of a continuation: Relaxed' loom l7_large_record sweep.rs \
-    'next.0,
-                Release,
-                Relaxed,' \
-    'next.0,
-                Relaxed,
-                Relaxed,'
+    'mem.cas(self.geometry.state(chunk), state.0, next.0, Release, Relaxed)' \
+    'mem.cas(self.geometry.state(chunk), state.0, next.0, Relaxed, Relaxed)'
 mutant 'recycle/release of unused continuations: Relaxed' loom l7_large_record_refused append.rs \
     'mem.store(self.geometry.state(*chunk), free.0, Release);' \
     'mem.store(self.geometry.state(*chunk), free.0, Relaxed);'
@@ -159,8 +155,8 @@ mutant 'a count is believed' plain hostile::a_count_beyond_what_a_chunk_holds_re
     'state.count().min(self.geometry.records_max())' \
     'state.count()'
 mutant 'a length is believed' plain hostile::random_bytes_as_a_segment_never_panic sweep.rs \
-    'if !v.corrupt && off as usize + meta.len() as usize <= room {' \
-    'if !v.corrupt && off as usize <= room {'
+    'if sound && off as usize + meta.len() as usize <= room {' \
+    'if sound && off as usize <= room {'
 mutant 'a chunk number is believed' plain hostile::random_bytes_as_a_segment_never_panic sweep.rs \
     'in_range.then_some(Big { len, slot, parts })' \
     'Some(Big { len, slot, parts }).filter(|_| in_range || true)'
