@@ -19,7 +19,7 @@ demo:
 
 # Every interleaving of the ring's roles, within bounds that take minutes.
 loom:
-	RUSTFLAGS="$(RUSTFLAGS) --cfg loom" CARGO_TARGET_DIR=target/loom $(CARGO) test --release --lib loom
+	RUSTFLAGS="$(RUSTFLAGS) --cfg loom" CARGO_TARGET_DIR=target/loom $(CARGO) test --release -p crlog --lib loom
 
 # Each deliberate fault must be caught by the model or test that is named for it.
 mutants:

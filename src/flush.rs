@@ -15,15 +15,21 @@
 use crate::attached::Attached;
 use crate::options::Fsync;
 use crate::ring::journal::{Cell, Found};
-use crate::ring::layout::{Counter, Geometry, gate, word};
+use crate::ring::layout::{Counter, gate, word};
 use crate::ring::mem::Mem;
 use crate::ring::reclaim::{occupant, take_over};
-use crate::ring::sweep::{BATCH_BYTES, Deposed, Drainer, Piece, add_mine, bump};
-use crate::rotate::{Action, At, Backoff, Failure, Machine, Member, Outcome, Stage, View};
-use crate::sys::{self, Create, FileError, FileId, LockFile, LogFile, byte};
-use std::io;
+use crate::ring::sweep::{Drainer, Piece, add_mine, bump};
+use crate::rotate::Backoff;
+use crate::sys::{self, LockFile, LogFile, byte};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 use std::time::Duration;
+
+mod event;
+mod file;
+mod trouble;
+
+pub use event::Event;
+use trouble::Trouble;
 
 const MS: u64 = 1_000_000;
 /// How long the flusher goes on napping after the last record before it goes to sleep.
@@ -43,60 +49,9 @@ const BUSY_BYTES: u64 = 64 * 1024;
 const CHECK_FILE_NS: u64 = 20 * MS;
 const CHECK_DEAD_NS: u64 = 1000 * MS;
 const CHECK_DEAD_PRESSED_NS: u64 = 10 * MS;
-/// Error numbers for troubles that are not the system's, for `stat` to show.
-const EIO: i32 = 5;
-const EBUSY: i32 = 16;
-const EINVAL: i32 = 22;
 /// Delays between attempts to write after a failure.
 const RETRY_MIN_NS: u64 = 10 * MS;
 const RETRY_MAX_NS: u64 = 1000 * MS;
-
-/// What the flusher has to tell; the sidecar prints it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Event {
-    /// Another sidecar runs; this one waits for it to end.
-    Waiting {
-        /// Its process id; 0 if not known.
-        pid: u64,
-    },
-    /// This process flushes from now on.
-    Elected {
-        /// How many flushers the segment has had.
-        epoch: u64,
-        /// Bytes of the predecessor's unfinished batch that were cut from the file.
-        truncated_bytes: u64,
-    },
-    /// The file was rotated.
-    Rotated {
-        /// Size of the file that was put away.
-        file_bytes: u64,
-    },
-    /// The file was opened anew: on request, or because it was moved or deleted.
-    Reopened,
-    /// Something failed; it is tried again.
-    Error {
-        /// What failed, and what to do about it.
-        what: String,
-        /// The system's error number, 0 if there is none.
-        errno: i32,
-        /// When it is tried again.
-        retry: Duration,
-    },
-    /// What had failed works again.
-    Recovered,
-    /// A producer was found dead and cleaned up.
-    Reaped {
-        /// Its process id.
-        pid: u64,
-        /// Its program.
-        name: String,
-        /// True if it died in the middle of a record (which it was never told was written).
-        lost_unfinished: bool,
-    },
-    /// This process flushes no longer.
-    Stopped,
-}
 
 /// What the flusher's host wants of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,26 +70,6 @@ pub(crate) enum Kind {
     Thread = 1,
     Sidecar = 2,
     Helper = 3,
-}
-
-enum Trouble {
-    Io(&'static str, io::Error),
-    File(FileError),
-    Busy,
-    Rotation(Failure),
-    Deposed,
-}
-
-impl From<Deposed> for Trouble {
-    fn from(_: Deposed) -> Trouble {
-        Trouble::Deposed
-    }
-}
-
-impl From<FileError> for Trouble {
-    fn from(e: FileError) -> Trouble {
-        Trouble::File(e)
-    }
 }
 
 /// A sweep's result.
@@ -525,311 +460,12 @@ impl<'a> Flusher<'a> {
             (self.tell)(Event::Reaped { pid: id.pid, name: id.name, lost_unfinished: lost });
         }
     }
-
-    // ---- the file ----
-
-    /// Brings the file in line with the journal, once per turn, again until it succeeds.
-    fn settled(&mut self) -> bool {
-        let Some(found) = self.found else { return true };
-        match self.settle(found) {
-            Ok(()) => {
-                self.found = None;
-                true
-            }
-            Err(trouble) => {
-                self.note(&trouble);
-                false
-            }
-        }
-    }
-
-    fn settle(&mut self, found: Found) -> Result<(), Trouble> {
-        let Found::Cell(cell) = found else {
-            if found == Found::Damaged {
-                bump(self.at.mem(), Counter::FileSurprises, 1);
-            }
-            let file = self.open(Create::IfMissing)?;
-            return self.adopt(file, 1);
-        };
-        self.cell = cell;
-        let id = FileId { dev: cell.dev, ino: cell.ino };
-        let view = self.look(id)?;
-        self.file = self.find(id, &view)?;
-        if let Some(file) = &self.file {
-            own(file)?;
-        }
-        let stage = Stage::try_from(cell.op).unwrap_or(Stage::None);
-        if stage == Stage::None {
-            self.align()?;
-        }
-        match self.run_machine(stage, &view)? {
-            Outcome::Kept(failure) | Outcome::Held(failure) if self.file.is_none() => {
-                Err(Trouble::Rotation(failure))
-            }
-            Outcome::Held(failure) => Err(Trouble::Rotation(failure)),
-            _ if self.file.is_none() => Err(Trouble::Rotation(Failure::NotFound)),
-            _ => self.check_end(),
-        }
-    }
-
-    /// Cuts the half-written batch of a dead flusher; believes no journal that wants more than that.
-    /// While a rotation is under way nothing is written, so there is nothing to cut.
-    fn align(&mut self) -> Result<(), Trouble> {
-        let Some(file) = &self.file else { return Ok(()) };
-        let size = file.size().map_err(|e| Trouble::Io("read the size of", e))?;
-        if size > self.cell.end && size - self.cell.end <= batch_max(&self.at.geometry) {
-            file.truncate(self.cell.end).map_err(|e| Trouble::Io("truncate", e))?;
-            self.truncated = size - self.cell.end;
-            bump(self.at.mem(), Counter::TruncatedBytes, self.truncated);
-        }
-        Ok(())
-    }
-
-    fn open(&self, create: Create) -> Result<LogFile, Trouble> {
-        let file = LogFile::open(&self.at.log_path, self.at.config.mode, create)?;
-        own(&file)?;
-        Ok(file)
-    }
-
-    /// Goes on at the end of this file, and says so in the journal.
-    fn adopt(&mut self, file: LogFile, number: u64) -> Result<(), Trouble> {
-        let end = file.size().map_err(|e| Trouble::Io("read the size of", e))?;
-        let id = file.identity();
-        self.cell = Cell { file: number, end, dev: id.dev, ino: id.ino, op: 0 };
-        self.file = Some(file);
-        self.commit()
-    }
-
-    /// What the directory holds, and where in it the file `id` is.
-    fn look(&self, id: FileId) -> Result<View, Trouble> {
-        let names = sys::dir::list(&self.at.dir).map_err(|e| Trouble::Io("list the directory of", e))?;
-        let here = self.identity_of(&self.at.name)?;
-        let newest = self.identity_of(&Member::NEWEST.name(&self.at.name))?;
-        let at = match here {
-            Some(found) if found == id => At::Same,
-            Some(_) => At::Other,
-            None if newest == Some(id) => At::Archived,
-            None => At::Missing,
-        };
-        Ok(View { names, at })
-    }
-
-    fn identity_of(&self, name: &str) -> Result<Option<FileId>, Trouble> {
-        sys::dir::identity_at(&self.at.dir.join(name)).map_err(|e| Trouble::Io("look at", e))
-    }
-
-    /// Opens the journalled file, under whatever name of the directory it has by now.
-    fn find(&self, id: FileId, view: &View) -> Result<Option<LogFile>, Trouble> {
-        let ours = |name: &&String| name.starts_with(&self.at.name);
-        for name in view.names.iter().filter(ours) {
-            if self.identity_of(name)? == Some(id) {
-                let file = LogFile::open(&self.at.dir.join(name), self.at.config.mode, Create::Never)?;
-                if file.identity() == id {
-                    return Ok(Some(file));
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    /// Rotates now.
-    fn rotate(&mut self, stage: Stage) -> Result<(), Trouble> {
-        let file_bytes = self.cell.end;
-        let view = self.look(FileId { dev: self.cell.dev, ino: self.cell.ino })?;
-        let outcome = self.run_machine(stage, &view)?;
-        self.backoff.note(outcome, sys::monotonic_ns() / MS);
-        match outcome {
-            Outcome::Rotated | Outcome::Truncated => {
-                self.at.mem().store(word::FLUSHER_ERROR, 0, Relaxed);
-                (self.tell)(Event::Rotated { file_bytes });
-                Ok(())
-            }
-            Outcome::Kept(failure) => {
-                self.complain(
-                    &Trouble::Rotation(failure),
-                    Duration::from_millis(self.backoff.due_ms().saturating_sub(sys::monotonic_ns() / MS)),
-                );
-                Ok(())
-            }
-            Outcome::Held(failure) => {
-                self.found = Some(Found::Cell(self.cell));
-                Err(Trouble::Rotation(failure))
-            }
-            Outcome::Reopened => {
-                (self.tell)(Event::Reopened);
-                Ok(())
-            }
-            Outcome::Unchanged => Ok(()),
-        }
-    }
-
-    /// Runs the rotation machine to its end. What it decides is done here, one system call at a time.
-    fn run_machine(&mut self, stage: Stage, view: &View) -> Result<Outcome, Trouble> {
-        let mut machine = Machine::start(&self.at.config.policy, &self.at.name, stage, view);
-        loop {
-            let action = machine.next();
-            if let Action::Done(outcome) = action {
-                if matches!(outcome, Outcome::Rotated | Outcome::Truncated) {
-                    bump(self.at.mem(), Counter::Rotations, 1);
-                }
-                return Ok(outcome);
-            }
-            let done = match self.act(&action) {
-                Err(Trouble::Deposed) => return Err(Trouble::Deposed),
-                Err(trouble) => Err(self.failed(&trouble)),
-                Ok(()) => Ok(()),
-            };
-            machine.report(done);
-        }
-    }
-
-    fn failed(&mut self, trouble: &Trouble) -> Failure {
-        bump(self.at.mem(), Counter::IoErrors, 1);
-        let (errno, kind) = match trouble {
-            Trouble::Io(_, e) => (e.raw_os_error(), e.kind()),
-            Trouble::File(FileError::Io { source, .. }) => (source.raw_os_error(), source.kind()),
-            Trouble::Busy => (Some(EBUSY), io::ErrorKind::Other),
-            Trouble::File(_) => (Some(EINVAL), io::ErrorKind::Other),
-            Trouble::Rotation(_) | Trouble::Deposed => return Failure::Other, // told where it happened
-        };
-        self.at.mem().store(word::FLUSHER_ERROR, errno.unwrap_or(EIO) as u64, Relaxed);
-        Failure::from(kind)
-    }
-
-    fn act(&mut self, action: &Action) -> Result<(), Trouble> {
-        let path = |name: &String| self.at.dir.join(name);
-        match action {
-            Action::Journal(stage) => {
-                self.cell.op = u64::from(*stage);
-                self.commit()
-            }
-            Action::Rename { from, to, replaces: true } => {
-                sys::dir::rename(&path(from), &path(to)).map_err(|e| Trouble::Io("rename", e))
-            }
-            Action::Rename { from, to, replaces: false } => {
-                sys::dir::rename_new(&path(from), &path(to)).map_err(|e| Trouble::Io("rename", e))
-            }
-            Action::Remove { name } => sys::dir::remove(&path(name)).map_err(|e| Trouble::Io("remove", e)),
-            Action::Truncate => match &self.file {
-                Some(file) => file.truncate(0).map_err(|e| Trouble::Io("truncate", e)),
-                None => Err(Trouble::Busy),
-            },
-            Action::Create => {
-                // What an attempt that failed later on has left would be in the way: it owns the file.
-                self.new_file = None;
-                self.new_file = Some(self.open(Create::IfMissing)?);
-                Ok(())
-            }
-            Action::Finish => self.finish(),
-            Action::Abandon => {
-                self.cell.op = 0;
-                self.check_end()?;
-                self.commit()
-            }
-            Action::Done(_) => Ok(()),
-        }
-    }
-
-    /// The new file, or the truncated one, is the log from here on.
-    fn finish(&mut self) -> Result<(), Trouble> {
-        if self.at.config.fsync != Fsync::None
-            && let Some(old) = &self.file
-        {
-            old.sync_data().map_err(|e| Trouble::Io("sync", e))?;
-            sys::dir::sync(&self.at.dir).map_err(|e| Trouble::Io("sync the directory of", e))?;
-            self.dirty_ns = None;
-        }
-        match self.new_file.take().or_else(|| self.file.take()) {
-            Some(file) => self.adopt(file, self.cell.file.wrapping_add(1)),
-            None => Err(Trouble::Busy),
-        }
-    }
-
-    /// Has somebody moved, replaced, deleted, truncated or prolonged the file?
-    fn check_file(&mut self) -> Result<(), Trouble> {
-        let id = FileId { dev: self.cell.dev, ino: self.cell.ino };
-        if self.identity_of(&self.at.name)? == Some(id) {
-            return self.check_end();
-        }
-        bump(self.at.mem(), Counter::FileSurprises, 1);
-        let view = self.look(id)?;
-        let at = if view.at == At::Archived { At::Missing } else { view.at };
-        match self.run_machine(Stage::None, &View { at, ..view })? {
-            Outcome::Kept(failure) | Outcome::Held(failure) => Err(Trouble::Rotation(failure)),
-            _ => {
-                (self.tell)(Event::Reopened);
-                Ok(())
-            }
-        }
-    }
-
-    fn check_end(&mut self) -> Result<(), Trouble> {
-        let Some(file) = &self.file else { return Ok(()) };
-        let size = file.size().map_err(|e| Trouble::Io("read the size of", e))?;
-        if size == self.cell.end {
-            return Ok(());
-        }
-        bump(self.at.mem(), Counter::FileSurprises, 1);
-        self.cell.end = size;
-        // Never while a batch is prepared: this commit would count it as written.
-        self.commit()
-    }
-
-    // ---- trouble ----
-
-    fn note(&mut self, trouble: &Trouble) {
-        self.delay_ns = (self.delay_ns * 2).clamp(RETRY_MIN_NS, RETRY_MAX_NS);
-        self.retry_ns = sys::monotonic_ns() + self.delay_ns;
-        self.failed(trouble);
-        self.complain(trouble, Duration::from_nanos(self.delay_ns));
-    }
-
-    fn complain(&mut self, trouble: &Trouble, retry: Duration) {
-        let path = self.at.log_path.display();
-        let (what, errno) = match trouble {
-            Trouble::Io(doing, e) => (format!("cannot {doing} {path}: {e}"), e.raw_os_error().unwrap_or(0)),
-            Trouble::File(e) => (e.to_string(), 0),
-            Trouble::Busy => (
-                format!(
-                    "{path} is being written by another flusher with another segment or lock directory: give all processes the same --segment and --lock-dir"
-                ),
-                0,
-            ),
-            Trouble::Rotation(failure) => {
-                let errno = self.at.mem().load(word::FLUSHER_ERROR, Relaxed) as i32;
-                let why = io::Error::from_raw_os_error(errno);
-                let why = if errno == 0 { format!("{failure:?}") } else { why.to_string() };
-                (format!("cannot rotate {path}: {why}; nothing is lost, it is tried again"), errno)
-            }
-            Trouble::Deposed => (format!("another process flushes {path}"), 0),
-        };
-        (self.tell)(Event::Error { what, errno, retry });
-    }
-
-    fn recovered(&mut self) {
-        (self.retry_ns, self.delay_ns) = (0, 0);
-        self.at.mem().store(word::FLUSHER_ERROR, 0, Relaxed);
-        (self.tell)(Event::Recovered);
-    }
 }
 
 /// Only the flusher closes the gate; a producer may open the very one that it rang at.
 fn set_gate(mem: &impl Mem, mode: u64) {
     let gate = mem.load(word::GATE, Relaxed);
     mem.store(word::GATE, gate::next(gate, mode), Relaxed);
-}
-
-fn own(file: &LogFile) -> Result<(), Trouble> {
-    match file.try_own() {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(Trouble::Busy),
-        Err(e) => Err(Trouble::Io("lock", e)),
-    }
-}
-
-/// What a dead flusher can have written beyond the journal.
-fn batch_max(geometry: &Geometry) -> u64 {
-    BATCH_BYTES.max(geometry.record_max() as u64)
 }
 
 /// The kernel's word on a slot's owner: its lock is free, or its process is gone. Never time.

@@ -41,7 +41,7 @@ impl Strict {
     }
     fn word(&self, at: usize) {
         self.count();
-        assert!(at % 8 == 0 && at < GEOMETRY.chunk(0), "word access at {at:#x}");
+        assert!(at.is_multiple_of(8) && at < GEOMETRY.chunk(0), "word access at {at:#x}");
     }
     fn payload(&self, at: usize, len: usize) {
         self.count();

@@ -10,13 +10,13 @@ mutant 'commit/acquire in collect: Relaxed' loom l1_recycle sweep.rs \
             match' \
     'let state = State(mem.load(self.geometry.state(chunk), Relaxed));
             match'
-mutant 'recycle/release: Relaxed' loom l1_recycle sweep.rs \
+mutant 'recycle/release: Relaxed' loom l1_recycle commit.rs \
     'mem.store(self.geometry.state(chunk), next.0, Release);' \
     'mem.store(self.geometry.state(chunk), next.0, Relaxed);'
 mutant 'recycle/acquire (lease): Relaxed' loom l1_recycle append.rs \
     'mem.cas(at, free.0, mine.0, Acquire, Relaxed)' \
     'mem.cas(at, free.0, mine.0, Relaxed, Relaxed)'
-mutant 'recycle/release of a continuation: Relaxed' loom l7_large_record sweep.rs \
+mutant 'recycle/release of a continuation: Relaxed' loom l7_large_record commit.rs \
     'mem.cas(self.geometry.state(chunk), state.0, next.0, Release, Relaxed)' \
     'mem.cas(self.geometry.state(chunk), state.0, next.0, Relaxed, Relaxed)'
 mutant 'recycle/release of unused continuations: Relaxed' loom l7_large_record_refused append.rs \
@@ -103,7 +103,7 @@ mutant 'batch number before journal cell' loom l4_flusher_killed journal.rs \
 mutant 'one journal cell only' loom l4_flusher_killed layout.rs \
     '(cell & 1) as usize * CELL_WORDS' \
     '(cell & 0) as usize * CELL_WORDS'
-mutant 'cursors are not marked before the write' loom l4_flusher_killed sweep.rs \
+mutant 'cursors are not marked before the write' loom l4_flusher_killed commit.rs \
     'mem.store(self.geometry.drain(chunk), word.0, Relaxed);
             }
         }
@@ -116,7 +116,7 @@ mutant 'cursors are not marked before the write' loom l4_flusher_killed sweep.rs
     }
 
     /// Takes the batch back'
-mutant 'cursor reset before the chunk is FREE' loom l4_flusher_killed sweep.rs \
+mutant 'cursor reset before the chunk is FREE' loom l4_flusher_killed commit.rs \
     'mem.store(self.geometry.state(chunk), next.0, Release);
         self.restart(mem, chunk, next.generation());' \
     'self.restart(mem, chunk, next.generation());
@@ -129,15 +129,15 @@ mutant 'the same generation after recycling' loom l4_flusher_killed layout.rs \
     'State::new(Phase::Free, 0, 0, self.generation())'
 
 # Large records.
-mutant 'continuations are freed before the commit' plain death::a_flusher_may_die_at_any_step sweep.rs \
+mutant 'continuations are freed before the commit' plain death::a_flusher_may_die_at_any_step commit.rs \
     '        journal::write(mem, self.commit, cell);
         self.free_bigs(mem);' \
     '        self.free_bigs(mem);
         journal::write(mem, self.commit, cell);'
-mutant 'continuations are freed after the fold' plain death::a_flusher_may_die_while_the_owner_of_large_records_lives sweep.rs \
+mutant 'continuations are freed after the fold' plain death::a_flusher_may_die_while_the_owner_of_large_records_lives commit.rs \
     '        self.free_bigs(mem);
         for i in 0..self.touched.len() {' \
-    '        for i in 0..self.touched.len() {' sweep.rs \
+    '        for i in 0..self.touched.len() {' commit.rs \
     '        if self.batch.lost > 0 {
             bump(' \
     '        self.free_bigs(mem);
@@ -158,8 +158,8 @@ mutant 'a length is believed' plain hostile::random_bytes_as_a_segment_never_pan
     'if sound && off as usize + meta.len() as usize <= room {' \
     'if sound && off as usize <= room {'
 mutant 'a chunk number is believed' plain hostile::random_bytes_as_a_segment_never_panic sweep.rs \
-    'in_range.then_some(Big { len, slot, parts })' \
-    'Some(Big { len, slot, parts }).filter(|_| in_range || true)'
+    'in_range.then_some(Big { chunk, off, len, slot, parts })' \
+    'Some(Big { chunk, off, len, slot, parts }).filter(|_| in_range || true)'
 mutant 'keys of a batch must not run over' plain hostile::keys_that_run_over_stop_no_producer append.rs \
     'key.wrapping_add(i as u64)' \
     'key + i as u64'

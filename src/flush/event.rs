@@ -1,0 +1,50 @@
+//! What the flusher has to tell.
+
+use std::time::Duration;
+
+/// What the flusher has to tell; the sidecar prints it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// Another sidecar runs; this one waits for it to end.
+    Waiting {
+        /// Its process id; 0 if not known.
+        pid: u64,
+    },
+    /// This process flushes from now on.
+    Elected {
+        /// How many flushers the segment has had.
+        epoch: u64,
+        /// Bytes of the predecessor's unfinished batch that were cut from the file.
+        truncated_bytes: u64,
+    },
+    /// The file was rotated.
+    Rotated {
+        /// Size of the file that was put away.
+        file_bytes: u64,
+    },
+    /// The file was opened anew: on request, or because it was moved or deleted.
+    Reopened,
+    /// Something failed; it is tried again.
+    Error {
+        /// What failed, and what to do about it.
+        what: String,
+        /// The system's error number, 0 if there is none.
+        errno: i32,
+        /// When it is tried again.
+        retry: Duration,
+    },
+    /// What had failed works again.
+    Recovered,
+    /// A producer was found dead and cleaned up.
+    Reaped {
+        /// Its process id.
+        pid: u64,
+        /// Its program.
+        name: String,
+        /// True if it died in the middle of a record (which it was never told was written).
+        lost_unfinished: bool,
+    },
+    /// This process flushes no longer.
+    Stopped,
+}

@@ -1,0 +1,261 @@
+//! The driver's hands on the file: bring it in line with the journal, rotate it, notice what others do to it.
+
+use super::{Event, Flusher, MS, Trouble};
+use crate::options::Fsync;
+use crate::ring::journal::{Cell, Found};
+use crate::ring::layout::{Counter, Geometry, word};
+use crate::ring::mem::Mem;
+use crate::ring::sweep::{BATCH_BYTES, bump};
+use crate::rotate::{Action, At, Failure, Machine, Member, Outcome, Stage, View};
+use crate::sys::{self, Create, FileId, LogFile};
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+impl Flusher<'_> {
+    /// Brings the file in line with the journal, once per turn, again until it succeeds.
+    pub(super) fn settled(&mut self) -> bool {
+        let Some(found) = self.found else { return true };
+        match self.settle(found) {
+            Ok(()) => {
+                self.found = None;
+                true
+            }
+            Err(trouble) => {
+                self.note(&trouble);
+                false
+            }
+        }
+    }
+
+    pub(super) fn settle(&mut self, found: Found) -> Result<(), Trouble> {
+        let Found::Cell(cell) = found else {
+            if found == Found::Damaged {
+                bump(self.at.mem(), Counter::FileSurprises, 1);
+            }
+            let file = self.open(Create::IfMissing)?;
+            return self.adopt(file, 1);
+        };
+        self.cell = cell;
+        let id = FileId { dev: cell.dev, ino: cell.ino };
+        let view = self.look(id)?;
+        self.file = self.find(id, &view)?;
+        if let Some(file) = &self.file {
+            own(file)?;
+        }
+        let stage = Stage::try_from(cell.op).unwrap_or(Stage::None);
+        if stage == Stage::None {
+            self.align()?;
+        }
+        match self.run_machine(stage, &view)? {
+            Outcome::Kept(failure) | Outcome::Held(failure) if self.file.is_none() => {
+                Err(Trouble::Rotation(failure))
+            }
+            Outcome::Held(failure) => Err(Trouble::Rotation(failure)),
+            _ if self.file.is_none() => Err(Trouble::Rotation(Failure::NotFound)),
+            _ => self.check_end(),
+        }
+    }
+
+    /// Cuts the half-written batch of a dead flusher; believes no journal that wants more than that.
+    /// While a rotation is under way nothing is written, so there is nothing to cut.
+    pub(super) fn align(&mut self) -> Result<(), Trouble> {
+        let Some(file) = &self.file else { return Ok(()) };
+        let size = file.size().map_err(|e| Trouble::Io("read the size of", e))?;
+        if size > self.cell.end && size - self.cell.end <= batch_max(&self.at.geometry) {
+            file.truncate(self.cell.end).map_err(|e| Trouble::Io("truncate", e))?;
+            self.truncated = size - self.cell.end;
+            bump(self.at.mem(), Counter::TruncatedBytes, self.truncated);
+        }
+        Ok(())
+    }
+
+    pub(super) fn open(&self, create: Create) -> Result<LogFile, Trouble> {
+        let file = LogFile::open(&self.at.log_path, self.at.config.mode, create)?;
+        own(&file)?;
+        Ok(file)
+    }
+
+    /// Goes on at the end of this file, and says so in the journal.
+    pub(super) fn adopt(&mut self, file: LogFile, number: u64) -> Result<(), Trouble> {
+        let end = file.size().map_err(|e| Trouble::Io("read the size of", e))?;
+        let id = file.identity();
+        self.cell = Cell { file: number, end, dev: id.dev, ino: id.ino, op: 0 };
+        self.file = Some(file);
+        self.commit()
+    }
+
+    /// What the directory holds, and where in it the file `id` is.
+    pub(super) fn look(&self, id: FileId) -> Result<View, Trouble> {
+        let names = sys::dir::list(&self.at.dir).map_err(|e| Trouble::Io("list the directory of", e))?;
+        let here = self.identity_of(&self.at.name)?;
+        let newest = self.identity_of(&Member::NEWEST.name(&self.at.name))?;
+        let at = match here {
+            Some(found) if found == id => At::Same,
+            Some(_) => At::Other,
+            None if newest == Some(id) => At::Archived,
+            None => At::Missing,
+        };
+        Ok(View { names, at })
+    }
+
+    pub(super) fn identity_of(&self, name: &str) -> Result<Option<FileId>, Trouble> {
+        sys::dir::identity_at(&self.at.dir.join(name)).map_err(|e| Trouble::Io("look at", e))
+    }
+
+    /// Opens the journalled file, under whatever name of the directory it has by now.
+    pub(super) fn find(&self, id: FileId, view: &View) -> Result<Option<LogFile>, Trouble> {
+        let ours = |name: &&String| name.starts_with(&self.at.name);
+        for name in view.names.iter().filter(ours) {
+            if self.identity_of(name)? == Some(id) {
+                let file = LogFile::open(&self.at.dir.join(name), self.at.config.mode, Create::Never)?;
+                if file.identity() == id {
+                    return Ok(Some(file));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Rotates now.
+    pub(super) fn rotate(&mut self, stage: Stage) -> Result<(), Trouble> {
+        let file_bytes = self.cell.end;
+        let view = self.look(FileId { dev: self.cell.dev, ino: self.cell.ino })?;
+        let outcome = self.run_machine(stage, &view)?;
+        self.backoff.note(outcome, sys::monotonic_ns() / MS);
+        match outcome {
+            Outcome::Rotated | Outcome::Truncated => {
+                self.at.mem().store(word::FLUSHER_ERROR, 0, Relaxed);
+                (self.tell)(Event::Rotated { file_bytes });
+                Ok(())
+            }
+            Outcome::Kept(failure) => {
+                self.complain(
+                    &Trouble::Rotation(failure),
+                    Duration::from_millis(self.backoff.due_ms().saturating_sub(sys::monotonic_ns() / MS)),
+                );
+                Ok(())
+            }
+            Outcome::Held(failure) => {
+                self.found = Some(Found::Cell(self.cell));
+                Err(Trouble::Rotation(failure))
+            }
+            Outcome::Reopened => {
+                (self.tell)(Event::Reopened);
+                Ok(())
+            }
+            Outcome::Unchanged => Ok(()),
+        }
+    }
+
+    /// Runs the rotation machine to its end. What it decides is done here, one system call at a time.
+    pub(super) fn run_machine(&mut self, stage: Stage, view: &View) -> Result<Outcome, Trouble> {
+        let mut machine = Machine::start(&self.at.config.policy, &self.at.name, stage, view);
+        loop {
+            let action = machine.next();
+            if let Action::Done(outcome) = action {
+                if matches!(outcome, Outcome::Rotated | Outcome::Truncated) {
+                    bump(self.at.mem(), Counter::Rotations, 1);
+                }
+                return Ok(outcome);
+            }
+            let done = match self.act(&action) {
+                Err(Trouble::Deposed) => return Err(Trouble::Deposed),
+                Err(trouble) => Err(self.failed(&trouble)),
+                Ok(()) => Ok(()),
+            };
+            machine.report(done);
+        }
+    }
+
+    pub(super) fn act(&mut self, action: &Action) -> Result<(), Trouble> {
+        let path = |name: &String| self.at.dir.join(name);
+        match action {
+            Action::Journal(stage) => {
+                self.cell.op = u64::from(*stage);
+                self.commit()
+            }
+            Action::Rename { from, to, replaces: true } => {
+                sys::dir::rename(&path(from), &path(to)).map_err(|e| Trouble::Io("rename", e))
+            }
+            Action::Rename { from, to, replaces: false } => {
+                sys::dir::rename_new(&path(from), &path(to)).map_err(|e| Trouble::Io("rename", e))
+            }
+            Action::Remove { name } => sys::dir::remove(&path(name)).map_err(|e| Trouble::Io("remove", e)),
+            Action::Truncate => match &self.file {
+                Some(file) => file.truncate(0).map_err(|e| Trouble::Io("truncate", e)),
+                None => Err(Trouble::Busy),
+            },
+            Action::Create => {
+                // What an attempt that failed later on has left would be in the way: it owns the file.
+                self.new_file = None;
+                self.new_file = Some(self.open(Create::IfMissing)?);
+                Ok(())
+            }
+            Action::Finish => self.finish(),
+            Action::Abandon => {
+                self.cell.op = 0;
+                self.check_end()?;
+                self.commit()
+            }
+            Action::Done(_) => Ok(()),
+        }
+    }
+
+    /// The new file, or the truncated one, is the log from here on.
+    pub(super) fn finish(&mut self) -> Result<(), Trouble> {
+        if self.at.config.fsync != Fsync::None
+            && let Some(old) = &self.file
+        {
+            old.sync_data().map_err(|e| Trouble::Io("sync", e))?;
+            sys::dir::sync(&self.at.dir).map_err(|e| Trouble::Io("sync the directory of", e))?;
+            self.dirty_ns = None;
+        }
+        match self.new_file.take().or_else(|| self.file.take()) {
+            Some(file) => self.adopt(file, self.cell.file.wrapping_add(1)),
+            None => Err(Trouble::Busy),
+        }
+    }
+
+    /// Has somebody moved, replaced, deleted, truncated or prolonged the file?
+    pub(super) fn check_file(&mut self) -> Result<(), Trouble> {
+        let id = FileId { dev: self.cell.dev, ino: self.cell.ino };
+        if self.identity_of(&self.at.name)? == Some(id) {
+            return self.check_end();
+        }
+        bump(self.at.mem(), Counter::FileSurprises, 1);
+        let view = self.look(id)?;
+        let at = if view.at == At::Archived { At::Missing } else { view.at };
+        match self.run_machine(Stage::None, &View { at, ..view })? {
+            Outcome::Kept(failure) | Outcome::Held(failure) => Err(Trouble::Rotation(failure)),
+            _ => {
+                (self.tell)(Event::Reopened);
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn check_end(&mut self) -> Result<(), Trouble> {
+        let Some(file) = &self.file else { return Ok(()) };
+        let size = file.size().map_err(|e| Trouble::Io("read the size of", e))?;
+        if size == self.cell.end {
+            return Ok(());
+        }
+        bump(self.at.mem(), Counter::FileSurprises, 1);
+        self.cell.end = size;
+        // Never while a batch is prepared: this commit would count it as written.
+        self.commit()
+    }
+}
+
+fn own(file: &LogFile) -> Result<(), Trouble> {
+    match file.try_own() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Trouble::Busy),
+        Err(e) => Err(Trouble::Io("lock", e)),
+    }
+}
+
+/// What a dead flusher can have written beyond the journal.
+fn batch_max(geometry: &Geometry) -> u64 {
+    BATCH_BYTES.max(geometry.record_max() as u64)
+}
