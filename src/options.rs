@@ -16,7 +16,7 @@ pub const MIB: u64 = 1024 * KIB;
 /// Size of a chunk, the unit that one writing thread holds.
 pub const CHUNK_BYTES: u32 = 16 * 1024;
 /// Size of the ring unless asked otherwise.
-pub const DEFAULT_RING_BYTES: u64 = 16 * MIB;
+pub const DEFAULT_RING_BYTES: u64 = 8 * MIB;
 /// Smallest and largest ring that can be asked for.
 pub const RING_BYTES_MIN: u64 = 256 * KIB;
 /// See [`RING_BYTES_MIN`].
@@ -147,7 +147,7 @@ impl Options {
         self
     }
 
-    /// Size of the ring in bytes, rounded up to whole chunks of 16 KiB; default 16 MiB. A quarter of
+    /// Size of the ring in bytes, rounded up to whole chunks of 16 KiB; default 8 MiB. A quarter of
     /// it is the longest record, but never more than about 32 MiB ([`Log::record_bytes_max`]).
     #[must_use]
     pub fn ring_bytes(mut self, bytes: u64) -> Options {

@@ -12,20 +12,20 @@ use std::time::Duration;
 fn idle_writers_do_not_keep_a_large_record_out() {
     let place = Place::new();
     let log = place.options().when_full(WhenFull::BlockFor(Duration::from_secs(5))).open().unwrap();
-    // Of 1,024 chunks, 850 are held by writers that have nothing more to say; the record needs 256.
-    let mut idle: Vec<_> = (0..850).map(|_| log.writer().unwrap()).collect();
+    // Of 512 chunks, 400 are held by writers that have nothing more to say; the record needs 128.
+    let mut idle: Vec<_> = (0..400).map(|_| log.writer().unwrap()).collect();
     for (i, w) in idle.iter_mut().enumerate() {
         w.append(format!("idle{i} 0").as_bytes()).unwrap();
     }
     let mut w = log.writer().unwrap();
-    w.append(&vec![b'x'; 4 * MIB as usize - 1]).unwrap();
+    w.append(&vec![b'x'; 2 * MIB as usize - 1]).unwrap();
     log.flush(Duration::from_secs(5)).unwrap();
-    assert!(log.stats().counters.revoked > 100);
+    assert!(log.stats().counters.revoked >= 16);
     for (i, w) in idle.iter_mut().enumerate() {
         w.append(format!("idle{i} 1").as_bytes()).unwrap();
     }
     drop((idle, w, log));
-    assert_eq!(place.lines_now().len(), 2 * 850 + 1);
+    assert_eq!(place.lines_now().len(), 2 * 400 + 1);
 }
 
 #[test]

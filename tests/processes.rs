@@ -145,7 +145,7 @@ fn a_producer_stopped_in_the_middle_of_a_record_delays_nobody_and_loses_nothing(
     let start = Instant::now();
     let mut longest = Duration::ZERO;
     let mut i = 0u64;
-    // Many times round the ring (16 MiB) while one chunk of it stays BUSY.
+    // Many times round the ring (8 MiB) while one chunk of it stays BUSY.
     while start.elapsed() < Duration::from_secs(2) || i < 1_000_000 {
         let before = Instant::now();
         w.append(format!("runs {i} {:060}", 0).as_bytes()).unwrap();

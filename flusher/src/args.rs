@@ -29,7 +29,7 @@ pub struct LogArgs {
     pub size_rule: Option<SizeRule>,
 
     /// Size of the ring in shared memory, 256KiB to 512MiB; a quarter of it is the longest record
-    /// [default: 16MiB]
+    /// [default: 8MiB]
     #[arg(long, value_name = "SIZE", value_parser = units::size)]
     pub ring_size: Option<u64>,
 

@@ -94,7 +94,7 @@ impl fmt::Display for FileId {
 pub enum SegmentKind {
     /// Named shared memory, gone at reboot.
     Shm,
-    /// A mapped file at this path, for containers that share a volume, other users, a durable ring.
+    /// A mapped file at this path, for containers that share a volume, or where there is no shared memory.
     File(PathBuf),
 }
 

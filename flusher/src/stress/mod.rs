@@ -87,7 +87,7 @@ pub struct StressArgs {
     ring_size: u64,
 
     /// Size at which the file is rotated
-    #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = units::size)]
+    #[arg(long, value_name = "SIZE", default_value = "8MiB", value_parser = units::size)]
     max_bytes: u64,
 
     /// Rotated files that are kept; together they must hold everything, so a run without --records
