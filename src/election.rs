@@ -2,8 +2,11 @@
 //!
 //! ```text
 //! candidate:  SIDECAR (shared, at once given back: waits as long as a sidecar lives)
-//!             -> STANDBY -> FLUSHER, and STANDBY is given back: one waits for the lock, the others for its place
+//!             -> FLUSHER
 //! ```
+//! There is no queue before FLUSHER: a process that is stopped while it waits for a lock does not wait, as far as
+//! the kernel is concerned, but one that is stopped at the head of a queue would keep everybody behind it.
+//!
 //! All waiting is in the kernel, without a time limit: a lock that its holder's death frees needs none,
 //! and an idle process does not wake up. The thread has a lock handle of its own, since locks of one
 //! handle do not exclude each other.
@@ -135,10 +138,7 @@ fn run(seat: &Arc<Seat>, path: &Path, mode: u32) {
 fn candidate(seat: &Seat, lock: &LockFile) -> std::io::Result<()> {
     lock.lock_shared(byte::SIDECAR)?;
     lock.unlock(byte::SIDECAR)?;
-    lock.lock(byte::STANDBY)?;
-    let won = lock.lock(byte::FLUSHER);
-    lock.unlock(byte::STANDBY)?;
-    won?;
+    lock.lock(byte::FLUSHER)?;
     let who = seat.who().at.clone();
     let Some(at) = who else { return lock.unlock(byte::FLUSHER) };
     let turn = if at.wish(lock) == Wish::GoOn { begin(&at) } else { None };

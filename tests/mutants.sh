@@ -22,7 +22,7 @@ build() { # KIND -> path of the test binary
     local dir=$target/$1
     if [ "$1" = loom ]; then flags=(--release); fi
     json=$(cd "$copy" && RUSTFLAGS="$([ "$1" = loom ] && echo '--cfg loom' || true)" \
-        CARGO_TARGET_DIR="$dir" cargo test -q --lib "${flags[@]}" --no-run --message-format json 2>"$copy/errors") ||
+        CARGO_TARGET_DIR="$dir" cargo test -q -p crlog --lib "${flags[@]}" --no-run --message-format json 2>"$copy/errors") ||
         { cat "$copy/errors" >&2; return 1; }
     grep '"executable":"' <<<"$json" | sed 's/.*"executable":"\([^"]*\)".*/\1/' | tail -n 1
 }

@@ -193,7 +193,7 @@ fn a_sidecar_is_preferred_and_its_death_hands_back_to_the_producers() {
     let mut w = log.writer().unwrap();
     w.append(b"p 0").unwrap();
     log.flush(Duration::from_secs(5)).unwrap();
-    assert!(!log.stats().flusher.unwrap().sidecar);
+    until(Duration::from_secs(5), "the thread's turn", || log.stats().flusher.is_some_and(|f| !f.sidecar));
     let mut sidecar = place.child("sidecar", "");
     until(Duration::from_secs(5), "the sidecar's turn", || log.stats().flusher.is_some_and(|f| f.sidecar));
     w.append(b"p 1").unwrap();
@@ -240,4 +240,24 @@ fn processes_that_leave_at_the_same_moment_leave_nothing_behind() {
         assert!(!id(&place).exists(), "a segment without anybody in it");
         assert_complete(&by_name(&place.lines_now()));
     }
+}
+
+#[test]
+fn a_stopped_candidate_keeps_no_other_from_taking_over() {
+    let place = Place::new();
+    let log = place.options().flusher_thread(false).open().unwrap();
+    let mut first = place.child("write slowly", "first");
+    until(Duration::from_secs(10), "a flusher", || log.stats().flusher.is_some());
+    let second = place.child("write slowly", "second");
+    until(Duration::from_secs(10), "the second", || log.stats().producers.len() == 3);
+    std::thread::sleep(Duration::from_millis(100));
+    let third = place.child("write slowly", "third");
+    until(Duration::from_secs(10), "the third", || log.stats().producers.len() == 4);
+    std::thread::sleep(Duration::from_millis(100));
+    second.signal(libc::SIGSTOP);
+    until(Duration::from_secs(1), "the stop", || second.is_stopped());
+    first.kill();
+    until(Duration::from_secs(1), "the third's turn", || {
+        log.stats().flusher.is_some_and(|f| f.pid as i32 == third.pid())
+    });
 }

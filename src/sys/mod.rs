@@ -56,8 +56,6 @@ pub(crate) use unix::testing;
 pub mod byte {
     /// Who flushes.
     pub const FLUSHER: u64 = 0;
-    /// Who is next to flush.
-    pub const STANDBY: u64 = 1;
     /// Shared by all that are attached; exclusive only for the last one out.
     pub const ATTACH: u64 = 2;
     /// A sidecar that wants to flush.
