@@ -25,7 +25,7 @@ fi
 # The target is named, so that build scripts are built without these flags.
 RUSTFLAGS=$(echo "$flags" | tr -d '\n') cargo build --release --target "$host"
 bin=${CARGO_TARGET_DIR:-target}/$host/release/segment
-mkdir -p artifacts/segment
+mkdir -p artifacts/segment corpus/segment
 export ASAN_OPTIONS="detect_leaks=0:${ASAN_OPTIONS:-}"
 if [ "$seconds" = 0 ]; then
     exec "$bin" "$@"
