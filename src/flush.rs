@@ -82,6 +82,7 @@ struct Swept {
 pub(crate) struct Flusher<'a> {
     at: &'a Attached,
     lock: &'a LockFile,
+    kind: Kind,
     tell: &'a mut dyn FnMut(Event),
     drainer: Drainer,
     cell: Cell,
@@ -119,6 +120,7 @@ impl<'a> Flusher<'a> {
         let mut f = Flusher {
             at,
             lock,
+            kind,
             tell,
             drainer: t.drainer,
             cell: Cell::default(),

@@ -1,6 +1,6 @@
 //! The driver's hands on the file: bring it in line with the journal, rotate it, notice what others do to it.
 
-use super::{Event, Flusher, MS, Trouble};
+use super::{Event, Flusher, Kind, MS, Trouble};
 use crate::options::Fsync;
 use crate::ring::journal::{Cell, Found};
 use crate::ring::layout::{Counter, Geometry, word};
@@ -175,12 +175,20 @@ impl Flusher<'_> {
                 self.commit()
             }
             Action::Rename { from, to, replaces: true } => {
-                sys::dir::rename(&path(from), &path(to)).map_err(|e| Trouble::Io("rename", e))
+                let oldest = self.hold(to);
+                let done = sys::dir::rename(&path(from), &path(to)).map_err(|e| Trouble::Io("rename", e));
+                self.let_go(oldest);
+                done
             }
             Action::Rename { from, to, replaces: false } => {
                 sys::dir::rename_new(&path(from), &path(to)).map_err(|e| Trouble::Io("rename", e))
             }
-            Action::Remove { name } => sys::dir::remove(&path(name)).map_err(|e| Trouble::Io("remove", e)),
+            Action::Remove { name } => {
+                let oldest = self.hold(name);
+                let done = sys::dir::remove(&path(name)).map_err(|e| Trouble::Io("remove", e));
+                self.let_go(oldest);
+                done
+            }
             Action::Truncate => match &self.file {
                 Some(file) => file.truncate(0).map_err(|e| Trouble::Io("truncate", e)),
                 None => Err(Trouble::Busy),
@@ -199,6 +207,23 @@ impl Flusher<'_> {
             }
             Action::Done(_) => Ok(()),
         }
+    }
+
+    /// A handle of the archive that is to fall off. While there is one, taking its name away is quick.
+    fn hold(&self, name: &str) -> Option<LogFile> {
+        LogFile::open(&self.at.dir.join(name), self.at.config.mode, Create::Never).ok()
+    }
+
+    /// Gives the space of a nameless file back, which takes the file system long for a large one (about
+    /// 100 ms for 200 MB): on a thread of its own, so that the drain goes on meanwhile.
+    fn let_go(&self, file: Option<LogFile>) {
+        let Some(file) = file.filter(|_| self.kind != Kind::Helper) else { return };
+        let close = move || {
+            sys::block_signals();
+            drop(file);
+        };
+        // Without a thread the closure is dropped here, and the file with it: slower, not wrong.
+        let _ = std::thread::Builder::new().name("crlog-closer".into()).spawn(close);
     }
 
     /// The new file, or the truncated one, is the log from here on.
