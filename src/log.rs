@@ -255,6 +255,7 @@ fn producers(at: &Attached) -> Vec<ProducerInfo> {
 /// Records and payload bytes that wait in the ring, and chunks in use.
 fn lag(at: &Attached) -> (u64, u64, u32) {
     let (mem, g) = (at.mem(), at.geometry);
+    // ORDER journal/acquire, commit/acquire below: as the flusher reads them, but only to count.
     let commit = mem.load(word::COMMIT, Acquire);
     let (mut records, mut bytes, mut used) = (0, 0, 0);
     for chunk in 0..g.chunks() {

@@ -334,6 +334,7 @@ fn publish(mapping: &impl Mem, page: &[u8; PAGE]) {
     let mut version = [0; 8];
     version.copy_from_slice(&page[at::VERSION..at::VERSION + 8]);
     mapping.store(at::VERSION, u64::from_le_bytes(version), Ordering::Relaxed);
+    // ORDER made/release, in two steps: whoever is killed in between leaves a version and no magic.
     mapping.fence(Ordering::SeqCst);
     mapping.put(at::SEGMENT_BYTES, &page[at::SEGMENT_BYTES..]);
     mapping.store(at::MAGIC, MAGIC, Ordering::Release);

@@ -55,6 +55,7 @@ impl Descriptor {
         while started.elapsed() < PATIENCE {
             if let Some(quiet) = Quiet::now() {
                 let raw = open().map_err(DescriptorError::Open)?.into_raw_fd();
+                // ORDER fork/seqcst: the descriptor is in the table before we ask whether a fork ran.
                 entry.store(raw, SeqCst);
                 if quiet.lasted() {
                     return Ok(claimed);
@@ -87,11 +88,13 @@ impl Drop for Descriptor {
         if let Ok(fd) = self.fd() {
             lock::release_all(fd.as_raw_fd());
         }
+        // ORDER entry/acqrel: whoever claims the entry next finds it let go.
         close(self.entry.swap(FREE, AcqRel));
     }
 }
 
 fn claim() -> Option<&'static AtomicI32> {
+    // ORDER entry/acquire.
     TABLE
         .iter()
         .find(|e| e.load(Relaxed) == FREE && e.compare_exchange(FREE, CLAIMED, Acquire, Relaxed).is_ok())
@@ -107,6 +110,7 @@ fn close(raw: RawFd) {
 /// Closes what a child inherited. Async-signal-safe: atomics and close(2).
 pub(super) fn close_inherited() {
     for entry in &TABLE {
+        // ORDER fork/seqcst.
         let raw = entry.swap(FREE, SeqCst);
         if raw >= 0 {
             // SAFETY: the descriptor is this child's own copy, and its entry was taken out.

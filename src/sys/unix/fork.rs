@@ -62,6 +62,7 @@ impl Epoch {
 #[inline]
 pub fn fork_epoch() -> u64 {
     let cell = cell();
+    // ORDER epoch/acquire: what was inherited is given up before the new epoch is believed.
     match cell.load(Acquire) {
         WIPED | AT_WORK => notice(cell),
         epoch => epoch,
@@ -74,6 +75,7 @@ pub(super) struct Quiet(u64);
 impl Quiet {
     /// `None` while a fork is under way.
     pub(super) fn now() -> Option<Quiet> {
+        // ORDER fork/seqcst: finished first, so that a fork in between shows.
         let finished = FINISHED.load(SeqCst);
         let started = STARTED.load(SeqCst);
         (finished >= started).then_some(Quiet(started))
@@ -93,6 +95,7 @@ fn cell() -> &'static AtomicU64 {
 fn published() -> Option<&'static AtomicU64> {
     // SAFETY: non-null values are published by `install` only, and point to a word that is never
     // unmapped; fork copies the address space, so the address holds in every descendant.
+    // ORDER page/acquire.
     unsafe { CELL.load(Acquire).as_ref() }
 }
 
@@ -106,6 +109,7 @@ fn install() -> &'static AtomicU64 {
     let word: *mut AtomicU64 = page.unwrap_or((&raw const FALLBACK).cast_mut());
     // SAFETY: `word` is either our own fresh page, aligned and zeroed, or a static.
     unsafe { &*word }.store(LAST.load(SeqCst), SeqCst);
+    // ORDER page/release: the word holds its epoch before it is published.
     match CELL.compare_exchange(null_mut(), word, SeqCst, SeqCst) {
         // SAFETY: as above; it is published now and never unmapped.
         Ok(_) => unsafe { &*word },
@@ -151,6 +155,7 @@ fn become_child(cell: &AtomicU64) -> u64 {
     FINISHED.store(STARTED.load(SeqCst), SeqCst);
     descriptor::close_inherited();
     let epoch = LAST.fetch_add(1, SeqCst) + 1;
+    // ORDER epoch/release.
     cell.store(epoch, Release);
     epoch
 }
