@@ -10,7 +10,7 @@ use crate::ring::reclaim::{Identity, deregister, occupant, register};
 use crate::segment::{self, Segment, SegmentSpec};
 use crate::sys::{self, Epoch, LockFile, Mapping, byte};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -53,6 +53,15 @@ pub(crate) struct Attached {
     pub(crate) turn: Mutex<Turn>,
     /// The turn has ended.
     pub(crate) ended: Condvar,
+}
+
+/// Why a sync did not come about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotSynced {
+    /// The time is over.
+    Late,
+    /// The system said no.
+    Refused,
 }
 
 /// Resolves the log's name and checks the options: what all attachments of a log share.
@@ -230,6 +239,38 @@ impl Attached {
                 return false;
             }
             if mem.wait(word::SWEEPS, now as u32, wait) {
+                continue;
+            }
+            self.help();
+            wait = (wait * 2).min(Duration::from_millis(50));
+        }
+    }
+
+    /// Waits until all that was in the ring or in the file before is on the disk.
+    pub(crate) fn sync(&self, limit: Duration) -> Result<(), NotSynced> {
+        let mem = self.mem();
+        let deadline =
+            sys::monotonic_ns().saturating_add(u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX));
+        // ORDER sync/release: the sweep that reads this ticket finds what was committed before it was drawn.
+        let ticket = mem.add(word::SYNC_WANT, 1, Release).wrapping_add(1);
+        let mut wait = Duration::from_millis(1);
+        loop {
+            mem.store(word::SYNC_WAITING, 1, Relaxed);
+            // ORDER space/fence: waiting is visible before the last look; the flusher fences in between too.
+            mem.fence(SeqCst);
+            // ORDER sync/acquire.
+            let done = mem.load(word::SYNC_DONE, Acquire);
+            if done.wrapping_sub(ticket) < u64::MAX / 2 {
+                let failed = |at| mem.load(at, Relaxed);
+                let (from, to) = (failed(word::SYNC_FAILED_FROM), failed(word::SYNC_FAILED_TO));
+                let refused = from != 0 && (from..=to).contains(&ticket);
+                return if refused { Err(NotSynced::Refused) } else { Ok(()) };
+            }
+            self.ring();
+            if sys::monotonic_ns() >= deadline {
+                return Err(NotSynced::Late);
+            }
+            if mem.wait(word::SYNC_DONE, done as u32, wait) {
                 continue;
             }
             self.help();

@@ -79,9 +79,27 @@ pub enum AppendError {
         "this process is not attached to the log any more and could not attach again: open the log anew to see why"
     )]
     Detached,
+    /// The log is durable throughout, and the disk did not confirm the record. It is in the file or will be, but
+    /// may not survive a crash of the machine.
+    #[error(
+        "the record was taken, but the disk did not confirm it: it may not survive a crash of the machine; see `crlog stat` for the error"
+    )]
+    NotOnDisk,
 }
 
-/// Why [`Log::flush`](crate::Log::flush) gave up. The records are still in the ring, and safe.
+/// Why [`Writer::append_durable`](crate::Writer::append_durable) failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DurableError {
+    /// The record was not taken; nothing of it will be in the file.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// The record was taken and is in the file or will be, but the disk has not confirmed it.
+    #[error("the record was taken, but is not known to be on the disk: {0}")]
+    Sync(FlushError),
+}
+
+/// Why [`Log::flush`](crate::Log::flush) or [`Log::sync`](crate::Log::sync) gave up. No record is lost by it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FlushError {
@@ -91,6 +109,14 @@ pub enum FlushError {
         /// How long this call waited.
         waited: Duration,
         /// What is known of the cause.
+        reason: String,
+    },
+    /// The system could not bring the file to the disk. What it had written may be there or not.
+    #[error(
+        "the disk refused: {reason}; the records are in the file, but may not survive a crash of the machine"
+    )]
+    Disk {
+        /// The system's reason.
         reason: String,
     },
     /// As [`AppendError::Detached`].

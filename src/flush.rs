@@ -26,6 +26,8 @@ use std::time::Duration;
 
 mod event;
 mod file;
+mod notes;
+mod sync;
 mod trouble;
 
 pub use event::Event;
@@ -96,6 +98,9 @@ pub(crate) struct Flusher<'a> {
     retry_ns: u64,
     delay_ns: u64,
     dirty_ns: Option<u64>,
+    /// Bytes were written to the file since its last sync; and the archives have been synced in this turn.
+    unsynced: bool,
+    archives_synced: bool,
     file_checked_ns: u64,
     dead_checked_ns: u64,
 }
@@ -109,7 +114,8 @@ impl<'a> Flusher<'a> {
         tell: &'a mut dyn FnMut(Event),
     ) -> Flusher<'a> {
         let mem = at.mem();
-        let t = take_over(mem, at.geometry);
+        let mut t = take_over(mem, at.geometry);
+        t.drainer.manner = notes::manner(&at.config);
         let pid = sys::pid();
         mem.store(word::FLUSHER_PID, u64::from(pid), Relaxed);
         mem.store(word::FLUSHER_START, sys::start_time(pid).unwrap_or(0), Relaxed);
@@ -133,9 +139,12 @@ impl<'a> Flusher<'a> {
             retry_ns: 0,
             delay_ns: 0,
             dirty_ns: None,
+            unsynced: true,
+            archives_synced: false,
             file_checked_ns: 0,
             dead_checked_ns: 0,
         };
+        f.recall_note();
         f.settled();
         if matches!(f.at.config.fsync, Fsync::Interval(_)) {
             // What the predecessor had written and not yet synced.
@@ -171,6 +180,7 @@ impl<'a> Flusher<'a> {
                 || last_sweeps >= STOP_SWEEPS
                 || (last_sweeps > 0 && self.is_drained(swept))
             {
+                self.tell_drops(true);
                 self.sync_at_the_end();
                 return asked;
             }
@@ -187,7 +197,7 @@ impl<'a> Flusher<'a> {
             if now.saturating_sub(quiet_since) < AWAKE_NS || self.retry_ns != 0 || self.drainer.has_deferred()
             {
                 self.pause(gate::NAP, seen, nap);
-            } else {
+            } else if !self.tell_drops(false) {
                 self.go_to_sleep(seen);
                 quiet_since = sys::monotonic_ns();
             }
@@ -206,6 +216,7 @@ impl<'a> Flusher<'a> {
         self.housekeeping(sys::monotonic_ns());
         // What the dead had leased is sealed now; once more, and it is free.
         let swept = self.sweep().is_ok();
+        self.tell_drops(true);
         self.sync_at_the_end();
         swept
     }
@@ -213,16 +224,6 @@ impl<'a> Flusher<'a> {
     /// True if records are kept back because the file cannot be written.
     pub(crate) fn is_stuck(&self) -> bool {
         self.retry_ns != 0
-    }
-
-    /// A turn that ends leaves nothing unsynced to a successor that would not know of it.
-    fn sync_at_the_end(&mut self) {
-        if self.dirty_ns.take().is_some()
-            && let Some(file) = &self.file
-            && let Err(e) = file.sync_data()
-        {
-            self.note(&Trouble::Io("sync", e));
-        }
     }
 
     fn is_drained(&self, swept: Swept) -> bool {
@@ -237,6 +238,8 @@ impl<'a> Flusher<'a> {
         }
         self.serve_requests()?;
         let mem = self.at.mem();
+        // ORDER sync/acquire: BEFORE the collection, which then finds what these tickets are for.
+        let tickets = mem.load(word::SYNC_WANT, Acquire);
         let n = self.drainer.collect(mem);
         if n > 0 && now.saturating_sub(self.file_checked_ns) >= CHECK_FILE_NS {
             self.check_file()?;
@@ -248,6 +251,7 @@ impl<'a> Flusher<'a> {
         mem.store(word::POOL, u64::from(self.drainer.free_chunks()), Relaxed);
         add_mine(mem, word::SWEEPS, 1);
         self.sync_if_due(now)?;
+        self.serve_syncs(tickets);
         if self.retry_ns != 0 {
             self.recovered();
         }
@@ -267,11 +271,7 @@ impl<'a> Flusher<'a> {
             self.drainer.prepare(self.at.mem());
             if let Err(trouble) = self.write_pieces() {
                 self.drainer.abort(self.at.mem());
-                let cut = self.file.as_ref().map_or(Ok(()), |file| file.truncate(self.cell.end));
-                if cut.is_err() {
-                    // Cut it before anything else, or part of the batch would be taken for somebody's.
-                    self.found = Some(Found::Cell(self.cell));
-                }
+                self.cut();
                 return Err(trouble);
             }
             self.cell.end += batch.bytes;
@@ -309,27 +309,7 @@ impl<'a> Flusher<'a> {
         #[allow(unsafe_code)]
         let done = unsafe { file.write_pieces(&self.pieces, self.cell.end) };
         done.map_err(|e| Trouble::Io("write to", e.source))?;
-        match self.at.config.fsync {
-            Fsync::Batch => file.sync_data().map_err(|e| Trouble::Io("sync", e))?,
-            Fsync::Interval(_) => {
-                self.dirty_ns.get_or_insert_with(sys::monotonic_ns);
-            }
-            Fsync::None => {}
-        }
-        Ok(())
-    }
-
-    fn sync_if_due(&mut self, now: u64) -> Result<(), Trouble> {
-        let (Fsync::Interval(every), Some(since)) = (self.at.config.fsync, self.dirty_ns) else {
-            return Ok(());
-        };
-        if u128::from(now.saturating_sub(since)) >= every.as_nanos() {
-            if let Some(file) = &self.file {
-                file.sync_data().map_err(|e| Trouble::Io("sync", e))?;
-            }
-            self.dirty_ns = None;
-        }
-        Ok(())
+        self.wrote()
     }
 
     /// Chunks became free: wakes producers that wait for room.
@@ -372,14 +352,6 @@ impl<'a> Flusher<'a> {
         set_gate(mem, how);
         mem.wait(word::BELL, seen, self.until_next_duty(limit));
         set_gate(mem, gate::RUN);
-    }
-
-    fn until_next_duty(&self, limit: Duration) -> Duration {
-        let (Fsync::Interval(every), Some(since)) = (self.at.config.fsync, self.dirty_ns) else {
-            return limit;
-        };
-        let past = Duration::from_nanos(sys::monotonic_ns().saturating_sub(since));
-        limit.min(every.saturating_sub(past))
     }
 
     /// The gate says SLEEP, then every running thread of every process passes a barrier: whoever read
@@ -437,30 +409,22 @@ impl<'a> Flusher<'a> {
             return;
         }
         self.dead_checked_ns = now;
-        for slot in 0..self.at.geometry.slots() {
-            self.reap(slot);
+        let dead: Vec<u32> = (0..self.at.geometry.slots()).filter(|&slot| self.reap(slot)).collect();
+        if !dead.is_empty() {
+            self.bury(&dead);
         }
     }
 
-    fn reap(&mut self, slot: u32) {
+    /// First half: what the dead had leased is sealed.
+    fn reap(&mut self, slot: u32) -> bool {
         let (at, lock) = (self.at, self.lock);
-        let Some(mut id) = occupant(at.mem(), at.geometry, slot) else { return };
-        if at.slot == Some(slot) {
-            return;
+        if at.slot == Some(slot) || occupant(at.mem(), at.geometry, slot).is_none() {
+            return false;
         }
-        let unfinished = counter_value(at, Counter::LostUnfinished);
-        // Asked within `reap`, which has read the slot's word by then: evidence on a former owner must not
-        // be held against its successor.
-        let dead = || {
-            occupant(at.mem(), at.geometry, slot).is_some_and(|now| {
-                id = now;
-                is_dead(lock, slot, &id)
-            })
-        };
-        if self.drainer.reap(at.mem(), slot, dead) {
-            let lost = counter_value(at, Counter::LostUnfinished) != unfinished;
-            (self.tell)(Event::Reaped { pid: id.pid, name: id.name, lost_unfinished: lost });
-        }
+        // Asked within `reap_begin`, which has read the slot's word by then: evidence on a former owner must
+        // not be held against its successor.
+        let dead = || occupant(at.mem(), at.geometry, slot).is_some_and(|now| is_dead(lock, slot, &now));
+        self.drainer.reap_begin(at.mem(), slot, dead)
     }
 }
 
@@ -476,8 +440,4 @@ pub(crate) fn is_dead(lock: &LockFile, slot: u32, id: &crate::ring::reclaim::Ide
         return true;
     }
     id.pid_ns == sys::pid_namespace() && id.pid != 0 && sys::process_gone(id.pid as u32, id.start)
-}
-
-fn counter_value(at: &Attached, c: Counter) -> u64 {
-    at.mem().load(crate::ring::layout::counter(c), Relaxed)
 }

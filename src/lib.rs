@@ -28,16 +28,16 @@ mod stats;
 mod sys;
 mod writer;
 
-pub use error::{AppendError, FlushError, OpenError};
+pub use error::{AppendError, DurableError, FlushError, OpenError};
 pub use flush::Event;
 pub use log::Log;
 pub use options::{
-    CHUNK_BYTES, DEFAULT_RING_BYTES, Difference, Fsync, KIB, MIB, Options, PROCESSES_MAX, RING_BYTES_MAX,
-    RING_BYTES_MIN, TERMINATOR_MAX, WhenFull,
+    CHUNK_BYTES, DEFAULT_RING_BYTES, Difference, Fsync, KIB, Live, MIB, Notes, Options, PROCESSES_MAX,
+    RING_BYTES_MAX, RING_BYTES_MIN, TERMINATOR_MAX, WhenFull,
 };
 pub use rotate::SizeRule;
 pub use sidecar::{Control, RunError, Sidecar};
-pub use stats::{Counters, FlusherInfo, ProducerInfo, Stats};
+pub use stats::{Counters, DeathInfo, FlusherInfo, ProducerInfo, Stats};
 pub use sys::SegmentKind;
 pub use writer::{Severity, Writer};
 

@@ -1,16 +1,17 @@
 //! An open log: what users hold.
 
-use crate::attached::{Attached, Membership, Role, Target};
+use crate::attached::{Attached, Membership, NotSynced, Role, Target};
 use crate::error::{FlushError, OpenError};
-use crate::options::{Difference, Options};
+use crate::options::{CHUNK_BYTES, Difference, Live, Options, WhenFull};
 use crate::ring::journal::{self, Found};
-use crate::ring::layout::{Counter, Meta, Phase, State, counter, slot, word};
+use crate::ring::layout::{Counter, LEVELS, Meta, Phase, State, counter, slot, word};
 use crate::ring::mem::Mem;
+use crate::ring::reclaim::{Death, deaths, drops, own_drops, reported};
 use crate::rotate::Member;
 use crate::segment;
-use crate::stats::{Counters, FlusherInfo, ProducerInfo, Stats};
+use crate::stats::{Counters, DeathInfo, FlusherInfo, ProducerInfo, Stats};
 use crate::sys::{Create, FileError, LockFile, LogFile, SegmentObject};
-use crate::writer::Writer;
+use crate::writer::{Severity, Writer};
 use std::path::Path;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
@@ -128,6 +129,13 @@ impl Log {
         Err(FlushError::Timeout { waited: limit, reason: reason(&at.0) })
     }
 
+    /// Waits until everything that any process had written before this call is on the disk, whatever
+    /// [`Fsync`](crate::Fsync) says. All who wait at one time, in all processes, share one sync of the file.
+    pub fn sync(&self, limit: Duration) -> Result<(), FlushError> {
+        let at = self.core.membership().map_err(|_| FlushError::Detached)?;
+        at.0.sync(limit).map_err(|failed| failed.tell(&at.0, limit))
+    }
+
     /// Canonical path of the log.
     pub fn path(&self) -> &Path {
         &self.core.target.spec.log_path
@@ -141,7 +149,7 @@ impl Log {
     /// Which of the options asked for are not in force, because the log was already open.
     pub fn differences(&self) -> Vec<Difference> {
         let Ok(at) = self.core.membership() else { return Vec::new() };
-        self.core.options.differences(&at.0.config, &at.0.geometry)
+        self.core.options.differences(&at.0.config, &at.0.geometry, &Live::read(at.0.mem()))
     }
 
     /// Asks the flusher to rotate the file now. An empty file is not rotated.
@@ -152,6 +160,35 @@ impl Log {
     /// Asks the flusher to look whether the file was moved or deleted, and to make a new one if so.
     pub fn request_reopen(&self) {
         self.request(word::REOPEN_REQUESTS);
+    }
+
+    /// Changes what records of a severity do when the ring is full, for all processes and at once: also for
+    /// those that wait at this moment.
+    pub fn set_when_full(&self, severity: Severity, policy: WhenFull) -> Result<(), OpenError> {
+        let at = self.core.membership()?;
+        at.0.mem().store(word::WHEN_FULL + 8 * severity as usize, policy.encode(), Relaxed);
+        self.wake_waiting(&at.0);
+        Ok(())
+    }
+
+    /// Changes how much of the ring is kept for records of severity warn and above, for all processes. Rounded
+    /// up to whole chunks; more than half of the ring is refused.
+    pub fn set_reserve_bytes(&self, bytes: u64) -> Result<(), OpenError> {
+        let at = self.core.membership()?;
+        let half = at.0.geometry.ring_bytes() / 2;
+        if bytes > half {
+            return Err(OpenError::option(format!(
+                "a reserve of {bytes} bytes is not possible: at most half of the ring, which is {half} bytes"
+            )));
+        }
+        at.0.mem().store(word::RESERVE, bytes.div_ceil(u64::from(CHUNK_BYTES)), Relaxed);
+        self.wake_waiting(&at.0);
+        Ok(())
+    }
+
+    fn wake_waiting(&self, at: &Attached) {
+        at.mem().add(word::SPACE, 1, Relaxed);
+        at.mem().wake(word::SPACE, true);
     }
 
     fn request(&self, what: usize) {
@@ -187,6 +224,10 @@ impl Log {
             lag_records,
             lag_bytes,
             counters: counters(at),
+            drops: sum(at, |slot| drops(mem, g, slot)),
+            drops_told: sum(at, |slot| reported(mem, g, slot)),
+            deaths: deaths(mem).1.into_iter().map(death_info).collect(),
+            live: Live::read(mem),
             error: (error != 0).then_some(error),
             file_bytes,
             files: files(at),
@@ -204,6 +245,18 @@ impl Options {
             return Err(OpenError::NotOpen { path: spec.log_path });
         }
         Log::visit(self, Role::Guest)
+    }
+}
+
+impl NotSynced {
+    pub(crate) fn tell(self, at: &Attached, waited: Duration) -> FlushError {
+        match self {
+            NotSynced::Late => FlushError::Timeout { waited, reason: reason(at) },
+            NotSynced::Refused => {
+                let errno = at.mem().load(word::SYNC_ERROR, Relaxed) as i32;
+                FlushError::Disk { reason: std::io::Error::from_raw_os_error(errno).to_string() }
+            }
+        }
     }
 }
 
@@ -243,7 +296,7 @@ fn producers(at: &Attached) -> Vec<ProducerInfo> {
             alive: !dead,
             records: read(slot::RECORDS),
             bytes: read(slot::RECORD_BYTES),
-            drops: read(slot::DROPS),
+            drops: own_drops(mem, at.geometry, number),
             too_long: read(slot::TOO_LONG),
             blocked: Duration::from_nanos(read(slot::BLOCKED_NS)),
             attached_unix_ns: id.attached_ns,
@@ -295,6 +348,28 @@ fn counters(at: &Attached) -> Counters {
         lost_corrupt: read(Counter::LostCorrupt),
         io_errors: read(Counter::IoErrors),
         file_surprises: read(Counter::FileSurprises),
+        bad_checksums: read(Counter::BadChecksums),
+        notes: read(Counter::Notes),
+        syncs: read(Counter::Syncs),
+    }
+}
+
+/// Adds up what each slot has, by severity.
+fn sum(at: &Attached, of: impl Fn(u32) -> [u64; LEVELS]) -> [u64; LEVELS] {
+    (0..at.geometry.slots())
+        .map(of)
+        .fold([0; LEVELS], |sum, n| std::array::from_fn(|i| sum[i].wrapping_add(n[i])))
+}
+
+fn death_info(d: Death) -> DeathInfo {
+    DeathInfo {
+        pid: d.id.pid,
+        start: d.id.start,
+        name: d.id.name,
+        attached_unix_ns: d.id.attached_ns,
+        died_unix_ns: d.died_ns,
+        records: d.records,
+        unfinished: d.unfinished,
     }
 }
 

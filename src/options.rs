@@ -2,10 +2,14 @@
 
 use crate::error::OpenError;
 use crate::log::Log;
-use crate::ring::layout::{Geometry, header};
+use crate::ring::layout::{Geometry, LEVELS, header, word};
+use crate::ring::mem::Mem;
+pub use crate::ring::note::Notes;
 use crate::rotate::{Policy, SizeRule};
 use crate::sys::SegmentKind;
+use crate::writer::Severity;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// Bytes of a kibibyte.
@@ -49,6 +53,36 @@ pub enum WhenFull {
     BlockFor(Duration),
     /// Refuse the record at once and count it.
     Drop,
+    /// Make room: if no process flushes at this moment, this call takes the flusher's lock and writes what
+    /// is in the ring to the file itself, at once. Else wait like `Block`.
+    WriteThrough,
+}
+
+impl WhenFull {
+    /// In one word: `kind:2 | nanoseconds:62`.
+    pub(crate) fn encode(self) -> u64 {
+        match self {
+            WhenFull::Block => 0,
+            WhenFull::BlockFor(d) => 1 | nanos(d).min(u64::MAX >> 2) << 2,
+            WhenFull::Drop => 2,
+            WhenFull::WriteThrough => 3,
+        }
+    }
+
+    pub(crate) fn decode(word: u64) -> WhenFull {
+        match word & 3 {
+            0 => WhenFull::Block,
+            1 => WhenFull::BlockFor(Duration::from_nanos(word >> 2)),
+            2 => WhenFull::Drop,
+            _ => WhenFull::WriteThrough,
+        }
+    }
+
+    /// The policy in force for a severity.
+    pub(crate) fn of(mem: &impl Mem, level: u8) -> WhenFull {
+        let i = usize::from(level).min(LEVELS - 1);
+        WhenFull::decode(mem.load(word::WHEN_FULL + 8 * i, Relaxed))
+    }
 }
 
 /// How a log is opened. What is not set here is inherited from a running log of the same path, or
@@ -74,7 +108,12 @@ pub struct Options {
     mode: Option<u32>,
     fsync: Option<Fsync>,
     terminator: Option<Vec<u8>>,
-    when_full: Option<WhenFull>,
+    when_full: [Option<WhenFull>; LEVELS],
+    reserve_bytes: Option<u64>,
+    checksums: Option<bool>,
+    notes: Option<Notes>,
+    death_notes: Option<bool>,
+    durable: Option<bool>,
 }
 
 impl Options {
@@ -93,7 +132,12 @@ impl Options {
             mode: None,
             fsync: None,
             terminator: None,
-            when_full: None,
+            when_full: [None; LEVELS],
+            reserve_bytes: None,
+            checksums: None,
+            notes: None,
+            death_notes: None,
+            durable: None,
         }
     }
 
@@ -140,10 +184,51 @@ impl Options {
         self
     }
 
-    /// What to do when the ring is full; default wait.
+    /// What to do with a record of any severity when the ring is full; default wait. It can be changed
+    /// while the log is open, see [`Log::set_when_full`].
     #[must_use]
     pub fn when_full(mut self, policy: WhenFull) -> Options {
-        self.when_full = Some(policy);
+        self.when_full = [Some(policy); LEVELS];
+        self
+    }
+
+    /// The same for records of one severity.
+    #[must_use]
+    pub fn when_full_for(mut self, severity: Severity, policy: WhenFull) -> Options {
+        if let Some(place) = self.when_full.get_mut(severity as usize) {
+            *place = Some(policy);
+        }
+        self
+    }
+
+    /// How much of the ring is kept for records of severity warn and above, rounded up to whole chunks and at
+    /// most half of the ring; default a sixteenth. It can be changed, see [`Log::set_reserve_bytes`].
+    #[must_use]
+    pub fn reserve_bytes(mut self, bytes: u64) -> Options {
+        self.reserve_bytes = Some(bytes);
+        self
+    }
+
+    /// Whether each record carries a checksum in the ring, which the flusher proves before it writes the
+    /// record; default only for a mapped file, whose pages can be of different ages after a power cut.
+    #[must_use]
+    pub fn checksums(mut self, yes: bool) -> Options {
+        self.checksums = Some(yes);
+        self
+    }
+
+    /// How crlog's own lines in the log look, above all the one that says how many records were dropped at this place;
+    /// default a sentence, and none in a log without terminator.
+    #[must_use]
+    pub fn notes(mut self, notes: Notes) -> Options {
+        self.notes = Some(notes);
+        self
+    }
+
+    /// Whether a line in the log tells of processes that died without leaving; default no.
+    #[must_use]
+    pub fn death_notes(mut self, yes: bool) -> Options {
+        self.death_notes = Some(yes);
         self
     }
 
@@ -176,6 +261,14 @@ impl Options {
     #[must_use]
     pub fn flusher_thread(mut self, allowed: bool) -> Options {
         self.flusher_thread = allowed;
+        self
+    }
+
+    /// Whether every call, of every process, returns only when its record is on the disk; default no. See
+    /// [`Writer::append_durable`](crate::Writer::append_durable) for single records.
+    #[must_use]
+    pub fn durable(mut self, yes: bool) -> Options {
+        self.durable = Some(yes);
         self
     }
 
@@ -220,6 +313,17 @@ impl Options {
         if self.fsync == Some(Fsync::Interval(Duration::ZERO)) {
             return Err(OpenError::option("an fsync interval of 0 is not possible: use Fsync::Batch".into()));
         }
+        let chunk = u64::from(CHUNK_BYTES);
+        let ring = self.ring_bytes.unwrap_or(DEFAULT_RING_BYTES);
+        let reserve = self.reserve_bytes.unwrap_or(ring / 16);
+        if reserve > ring / 2 {
+            return Err(OpenError::option(format!(
+                "a reserve of {reserve} bytes is not possible: at most half of the ring, which is {} bytes",
+                ring / 2
+            )));
+        }
+        let file = self.segment != SegmentKind::Shm;
+        let notes = if terminator.is_empty() { Notes::Off } else { Notes::Text };
         Ok(Config {
             policy: Policy {
                 max_bytes: self.max_bytes.unwrap_or(0),
@@ -229,12 +333,17 @@ impl Options {
             mode,
             fsync: self.fsync.unwrap_or_default(),
             terminator,
-            when_full: self.when_full.unwrap_or_default(),
+            when_full: self.when_full.map(Option::unwrap_or_default),
+            reserve: reserve.div_ceil(chunk),
+            checksums: self.checksums.unwrap_or(file),
+            notes: self.notes.unwrap_or(notes),
+            death_notes: self.death_notes.unwrap_or(false),
+            durable: self.durable.unwrap_or(false),
         })
     }
 
     /// What was asked for explicitly and is not what the running log has.
-    pub(crate) fn differences(&self, running: &Config, ring: &Geometry) -> Vec<Difference> {
+    pub(crate) fn differences(&self, running: &Config, ring: &Geometry, live: &Live) -> Vec<Difference> {
         let mut d = Vec::new();
         let p = &running.policy;
         differ(&mut d, "max_bytes", self.max_bytes.as_ref(), &p.max_bytes);
@@ -243,7 +352,20 @@ impl Options {
         differ(&mut d, "mode", self.mode.as_ref(), &running.mode);
         differ(&mut d, "fsync", self.fsync.as_ref(), &running.fsync);
         differ(&mut d, "terminator", self.terminator.as_ref(), &running.terminator);
-        differ(&mut d, "when_full", self.when_full.as_ref(), &running.when_full);
+        for ((severity, asked), runs) in Severity::ALL.into_iter().zip(&self.when_full).zip(&live.when_full) {
+            if asked.is_some_and(|asked| asked != *runs) {
+                let option = "when_full";
+                let [asked, running] =
+                    [asked.unwrap_or_default(), *runs].map(|p| format!("{severity}={p:?}"));
+                d.push(Difference { option, asked, running });
+            }
+        }
+        let reserve = self.reserve_bytes.map(|b| b.next_multiple_of(u64::from(CHUNK_BYTES)));
+        differ(&mut d, "reserve_bytes", reserve.as_ref(), &live.reserve_bytes);
+        differ(&mut d, "checksums", self.checksums.as_ref(), &running.checksums);
+        differ(&mut d, "notes", self.notes.as_ref(), &running.notes);
+        differ(&mut d, "death_notes", self.death_notes.as_ref(), &running.death_notes);
+        differ(&mut d, "durable", self.durable.as_ref(), &running.durable);
         let rounded = self.ring_bytes.map(|b| b.next_multiple_of(u64::from(CHUNK_BYTES)));
         differ(&mut d, "ring_bytes", rounded.as_ref(), &ring.ring_bytes());
         d
@@ -287,10 +409,35 @@ pub(crate) struct Config {
     pub(crate) mode: u32,
     pub(crate) fsync: Fsync,
     pub(crate) terminator: Vec<u8>,
-    pub(crate) when_full: WhenFull,
+    /// With `reserve`, what holds at first: see [`Live`].
+    pub(crate) when_full: [WhenFull; LEVELS],
+    /// In chunks.
+    pub(crate) reserve: u64,
+    pub(crate) checksums: bool,
+    pub(crate) notes: Notes,
+    pub(crate) death_notes: bool,
+    pub(crate) durable: bool,
 }
 
-const CONFIG_VERSION: u64 = 1;
+/// What can be changed while the log is open, as it stands now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Live {
+    /// What a record of each severity does when the ring is full.
+    pub when_full: [WhenFull; LEVELS],
+    /// How much of the ring is kept for severity warn and above.
+    pub reserve_bytes: u64,
+}
+
+impl Live {
+    pub(crate) fn read(mem: &impl Mem) -> Live {
+        Live {
+            when_full: std::array::from_fn(|i| WhenFull::of(mem, i as u8)),
+            reserve_bytes: mem.load(word::RESERVE, Relaxed).saturating_mul(u64::from(CHUNK_BYTES)),
+        }
+    }
+}
+
+const CONFIG_VERSION: u64 = 2;
 const WORDS: usize = header::CONFIG_BYTES / 8;
 
 impl Config {
@@ -312,11 +459,14 @@ impl Config {
             *to = *from;
         }
         w[5] = u64::from_le_bytes(t);
-        (w[6], w[7]) = match self.when_full {
-            WhenFull::Block => (0, 0),
-            WhenFull::BlockFor(d) => (1, nanos(d)),
-            WhenFull::Drop => (2, 0),
-        };
+        for (to, policy) in w[6..].iter_mut().zip(self.when_full) {
+            *to = policy.encode();
+        }
+        w[12] = self.reserve;
+        w[13] = u64::from(self.checksums)
+            | u64::from(self.death_notes) << 1
+            | u64::from(self.durable) << 2
+            | (self.notes as u64) << 8;
         let mut bytes = [0u8; header::CONFIG_BYTES];
         for (to, word) in bytes.chunks_exact_mut(8).zip(w) {
             to.copy_from_slice(&word.to_le_bytes());
@@ -324,6 +474,14 @@ impl Config {
         let crc = crc32c::crc32c(&bytes[..header::CONFIG_BYTES - 8]);
         bytes[header::CONFIG_BYTES - 8..].copy_from_slice(&u64::from(crc).to_le_bytes());
         bytes
+    }
+
+    /// Writes what can be changed later into the shared words.
+    pub(crate) fn publish(&self, mem: &impl Mem) {
+        for (i, policy) in self.when_full.iter().enumerate() {
+            mem.store(word::WHEN_FULL + 8 * i, policy.encode(), Relaxed);
+        }
+        mem.store(word::RESERVE, self.reserve, Relaxed);
     }
 
     /// `None` if the bytes are not a configuration of this version.
@@ -347,11 +505,16 @@ impl Config {
                 _ => Fsync::Batch,
             },
             terminator: t[1..].get(..t[0] as usize)?.to_vec(),
-            when_full: match w[6] {
-                0 => WhenFull::Block,
-                1 => WhenFull::BlockFor(Duration::from_nanos(w[7])),
-                _ => WhenFull::Drop,
+            when_full: std::array::from_fn(|i| WhenFull::decode(w[6 + i])),
+            reserve: w[12],
+            checksums: w[13] & 1 != 0,
+            notes: match w[13] >> 8 & 3 {
+                0 => Notes::Text,
+                1 => Notes::Json,
+                _ => Notes::Off,
             },
+            death_notes: w[13] & 2 != 0,
+            durable: w[13] & 4 != 0,
         })
     }
 }
@@ -376,9 +539,29 @@ mod tests {
     fn a_configuration_survives_its_encoding() {
         let o = Options::new("x").max_bytes(7).backups(3).mode(0o600).terminator(b"\r\n");
         for fsync in [Fsync::None, Fsync::Batch, Fsync::Interval(Duration::from_millis(5))] {
-            for full in [WhenFull::Block, WhenFull::Drop, WhenFull::BlockFor(Duration::from_secs(1))] {
-                let c =
-                    o.clone().fsync(fsync).when_full(full).size_rule(SizeRule::CheckBefore).config().unwrap();
+            for full in [
+                WhenFull::Block,
+                WhenFull::Drop,
+                WhenFull::WriteThrough,
+                WhenFull::BlockFor(Duration::from_secs(1)),
+            ] {
+                let o = o.clone().fsync(fsync).when_full_for(Severity::Debug, full).reserve_bytes(MIB);
+                let o = o
+                    .checksums(full == WhenFull::Drop)
+                    .death_notes(full != WhenFull::Drop)
+                    .durable(full == WhenFull::Block);
+                let c = o.notes(Notes::Json).size_rule(SizeRule::CheckBefore).config().unwrap();
+                assert_eq!(
+                    c.when_full,
+                    [
+                        WhenFull::Block,
+                        full,
+                        WhenFull::Block,
+                        WhenFull::Block,
+                        WhenFull::Block,
+                        WhenFull::Block
+                    ]
+                );
                 assert_eq!(Config::decode(&c.encode()), Some(c));
             }
         }
@@ -398,9 +581,12 @@ mod tests {
     fn only_what_was_asked_for_explicitly_is_a_difference() {
         let running = Options::new("x").max_bytes(10).backups(5).config().unwrap();
         let ring = Options::new("x").geometry().unwrap();
-        assert_eq!(Options::new("x").differences(&running, &ring), []);
-        let d = Options::new("x").backups(4).max_bytes(10).differences(&running, &ring);
-        assert_eq!(d.iter().map(|d| d.option).collect::<Vec<_>>(), ["backups"]);
+        let live = Live::default();
+        assert_eq!(Options::new("x").differences(&running, &ring, &live), []);
+        let o = Options::new("x").backups(4).max_bytes(10).when_full_for(Severity::Info, WhenFull::Drop);
+        let d = o.differences(&running, &ring, &live);
+        assert_eq!(d.iter().map(|d| d.option).collect::<Vec<_>>(), ["backups", "when_full"]);
+        assert_eq!(d[1].to_string(), "when_full stays info=Block, info=Drop was asked for");
     }
 
     #[test]
@@ -412,6 +598,7 @@ mod tests {
             Options::new("x").mode(0),
             Options::new("x").terminator(b"too long!"),
             Options::new("x").fsync(Fsync::Interval(Duration::ZERO)),
+            Options::new("x").ring_bytes(MIB).reserve_bytes(MIB),
         ] {
             assert!(o.geometry().is_err() || o.config().is_err());
         }

@@ -325,6 +325,9 @@ fn make(spec: &SegmentSpec, lock: &LockFile) -> Result<Segment, OpenError> {
     let bytes = spec.geometry.segment_bytes();
     let mapping = SegmentObject::create(&spec.kind, &spec.id, bytes, spec.mode)?;
     mapping.store(word::POOL, u64::from(spec.geometry.chunks()), Ordering::Relaxed);
+    if let Some(config) = crate::options::Config::decode(&spec.config) {
+        config.publish(&mapping);
+    }
     publish(&mapping, &header.encode());
     Ok(Segment { mapping, header })
 }

@@ -1,5 +1,6 @@
 //! What can be seen of a log from outside, without disturbing it.
 
+use crate::options::Live;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -33,6 +34,15 @@ pub struct Stats {
     pub lag_bytes: u64,
     /// Since the segment was made.
     pub counters: Counters,
+    /// Records refused because the ring was full, by severity, since the segment was made; also those of
+    /// processes that have ended.
+    pub drops: [u64; 6],
+    /// Those of them that a line in the log tells of.
+    pub drops_told: [u64; 6],
+    /// The last processes that died without leaving, newest first.
+    pub deaths: Vec<DeathInfo>,
+    /// What holds now of what can be changed while the log is open.
+    pub live: Live,
     /// Errno of the flusher's last failed action; `None` if all is well.
     pub error: Option<i32>,
     /// Bytes of the log file that are committed.
@@ -67,14 +77,33 @@ pub struct ProducerInfo {
     pub records: u64,
     /// See `records`.
     pub bytes: u64,
-    /// Records refused because the ring was full.
-    pub drops: u64,
+    /// Records refused because the ring was full, by severity.
+    pub drops: [u64; 6],
     /// Records refused because they were longer than the maximum.
     pub too_long: u64,
     /// How long its calls have waited for room.
     pub blocked: Duration,
     /// When it attached, nanoseconds of the Unix epoch.
     pub attached_unix_ns: u64,
+}
+
+/// A process that died without leaving.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeathInfo {
+    /// Process id, in its own pid namespace.
+    pub pid: u64,
+    /// Its start time, in ticks since boot on Linux.
+    pub start: u64,
+    /// Name of the program.
+    pub name: String,
+    /// When it attached, and when it was found dead, nanoseconds of the Unix epoch.
+    pub attached_unix_ns: u64,
+    /// See `attached_unix_ns`.
+    pub died_unix_ns: u64,
+    /// Records that it had written; all of them are in the file or will be.
+    pub records: u64,
+    /// Records that it was writing: lost, and never acknowledged.
+    pub unfinished: u64,
 }
 
 /// Counters of a segment; `docs/operating.md` says what each means and what to do about it.
@@ -94,4 +123,7 @@ pub struct Counters {
     pub lost_corrupt: u64,
     pub io_errors: u64,
     pub file_surprises: u64,
+    pub bad_checksums: u64,
+    pub notes: u64,
+    pub syncs: u64,
 }

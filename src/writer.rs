@@ -1,16 +1,17 @@
 //! A thread's handle for writing.
 
 use crate::attached::{Attached, Membership};
-use crate::error::AppendError;
+use crate::error::{AppendError, DurableError};
 use crate::log::Core;
 use crate::options::{TERMINATOR_MAX, WhenFull};
-use crate::ring::append::{Line, Parts, Payload, Producer, Refused};
+use crate::ring::append::{Lessee, Line, Parts, Payload, Producer, Refused};
 use crate::ring::layout::{gate, slot, word};
 use crate::ring::mem::Mem;
+use crate::ring::note::LEVEL_NAMES;
 use crate::sys::{self, Epoch};
 use crossbeam_utils::Backoff;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
 use std::sync::atomic::compiler_fence;
 use std::time::Duration;
 
@@ -33,6 +34,29 @@ pub enum Severity {
     Critical = 5,
 }
 
+impl Severity {
+    /// All of them, from the finest.
+    pub const ALL: [Severity; 6] = [
+        Severity::Trace,
+        Severity::Debug,
+        Severity::Info,
+        Severity::Warn,
+        Severity::Error,
+        Severity::Critical,
+    ];
+
+    /// Its name in lower case, such as `warn`.
+    pub fn name(self) -> &'static str {
+        LEVEL_NAMES.get(self as usize).copied().unwrap_or_default()
+    }
+}
+
+impl std::fmt::Display for Severity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// Longest single wait for room before the writer looks whether anybody still flushes.
 const WAIT_MAX: Duration = Duration::from_millis(50);
 
@@ -49,6 +73,8 @@ pub struct Writer {
     epoch: Epoch,
     end: [u8; TERMINATOR_MAX],
     end_len: usize,
+    when_full: Option<WhenFull>,
+    durable: bool,
 }
 
 impl Writer {
@@ -59,12 +85,29 @@ impl Writer {
         for (to, from) in end.iter_mut().zip(&a.config.terminator) {
             *to = *from;
         }
-        let slot = a.slot.unwrap_or(0);
+        let number = a.slot.unwrap_or(0);
         // Spread the starting points, so that new producers do not all try the same chunk.
-        let hint = slot.wrapping_mul(0x9e37) % a.geometry.chunks();
-        let producer = Producer::new(a.geometry, slot, hint);
-        let epoch = a.born;
-        Writer { core, at, producer, epoch, end, end_len }
+        let hint = number.wrapping_mul(0x9e37) % a.geometry.chunks();
+        let mem = a.mem();
+        let at_slot = a.geometry.slot(number);
+        let who = Lessee {
+            writer: mem.add(word::WRITERS, 1, Relaxed),
+            pid: mem.load(at_slot + slot::PID, Relaxed),
+            start: mem.load(at_slot + slot::START, Relaxed),
+        };
+        let producer = Producer::new(a.geometry, number, hint).named(who, a.config.checksums);
+        let (epoch, durable) = (a.born, a.config.durable);
+        Writer { core, at, producer, epoch, end, end_len, when_full: None, durable }
+    }
+
+    /// What this writer does when the ring is full, whatever the log says; `None`: what the log says.
+    pub fn set_when_full(&mut self, policy: Option<WhenFull>) {
+        self.when_full = policy;
+    }
+
+    /// Records that this writer has committed, since it was made or attached anew after a fork.
+    pub fn written(&self) -> u64 {
+        self.producer.written()
     }
 
     /// Writes one record of severity Info: `bytes` and the terminator.
@@ -80,6 +123,18 @@ impl Writer {
         self.put(severity, &Line { bytes, end: end.get(..end_len).unwrap_or(&[]) })
     }
 
+    /// Writes one record, and returns when it is on the disk: when a sync that covers it is done. All who wait
+    /// at one time, in all processes, share one sync. `limit` is for the disk alone, see [`Log::sync`](crate::Log::sync).
+    pub fn append_durable(
+        &mut self,
+        severity: Severity,
+        bytes: &[u8],
+        limit: Duration,
+    ) -> Result<(), DurableError> {
+        self.log(severity, bytes)?;
+        self.at.0.sync(limit).map_err(|failed| DurableError::Sync(failed.tell(&self.at.0, limit)))
+    }
+
     /// Writes one record that consists of several parts, without putting them together first.
     pub fn append_vectored(&mut self, severity: Severity, parts: &[&[u8]]) -> Result<(), AppendError> {
         let (end, end_len) = (self.end, self.end_len);
@@ -89,8 +144,9 @@ impl Writer {
         self.put(severity, &Parts(&all))
     }
 
-    /// Writes several records, each with its terminator; returns how many were taken: all, unless the
-    /// policy gave up in the middle. An error means that not even the first was.
+    /// Writes several records, each with its terminator; returns how many were taken: all, unless one in the
+    /// middle could not be. Call again with the rest, and the error says why: an error means that not even the
+    /// first was taken. If the ring is full and the policy gives up, it means that all of them are dropped and counted.
     ///
     /// Records that share a chunk become visible together and cost one commit.
     pub fn append_batch(&mut self, severity: Severity, records: &[&[u8]]) -> Result<usize, AppendError> {
@@ -108,9 +164,12 @@ impl Writer {
                 Err(refused) => {
                     let level = severity as u8;
                     let mem = at.0.mem();
-                    self.refused(refused, rest.first().map_or(0, Payload::len), |p| {
-                        p.append_batch(mem, level, rest)
-                    })
+                    if refused == Refused::TooLong && done > 0 {
+                        break; // the next call says so
+                    }
+                    let count = if done == 0 { rest.len() as u64 } else { 0 };
+                    let len = rest.first().map_or(0, Payload::len);
+                    self.refused(refused, severity, len, count, |p| p.append_batch(mem, level, rest))
                 }
             };
             self.ring_if_needed();
@@ -119,6 +178,9 @@ impl Writer {
                 Err(e) if done == 0 => return Err(e),
                 Err(_) => break,
             }
+        }
+        if self.durable && done > 0 {
+            self.wait_for_the_disk()?;
         }
         Ok(done)
     }
@@ -140,7 +202,13 @@ impl Writer {
             Err(refused) => self.put_slowly(refused, severity, record),
         };
         self.ring_if_needed();
-        done
+        if self.durable && done.is_ok() { self.wait_for_the_disk() } else { done }
+    }
+
+    /// In a log that is durable throughout.
+    #[cold]
+    fn wait_for_the_disk(&self) -> Result<(), AppendError> {
+        self.at.0.sync(Duration::MAX).map_err(|_| AppendError::NotOnDisk)
     }
 
     #[cold]
@@ -152,7 +220,8 @@ impl Writer {
         record: &impl Payload,
     ) -> Result<(), AppendError> {
         let at = Arc::clone(&self.at);
-        self.refused(refused, record.len(), |p| p.append(at.0.mem(), severity as u8, record)).map(|_| ())
+        let again = |p: &mut Producer| p.append(at.0.mem(), severity as u8, record).map(|_| ());
+        self.refused(refused, severity, record.len(), 1, again)
     }
 
     /// The flusher looks at the ring by itself as long as it is awake.
@@ -179,34 +248,35 @@ impl Writer {
     fn attach_again(&mut self) -> Result<(), AppendError> {
         let at = self.core.membership().map_err(|_| AppendError::Detached)?;
         at.0.start_flusher_if(self.core.may_flush());
+        let when_full = self.when_full;
         *self = Writer::new(Arc::clone(&self.core), at);
+        self.when_full = when_full;
         Ok(())
     }
 
-    /// What to do with a record that the ring did not take.
+    /// What to do with `count` records of one severity, of which the ring did not take the first.
     fn refused<T>(
         &mut self,
         first: Refused,
+        severity: Severity,
         len: usize,
+        count: u64,
         mut again: impl FnMut(&mut Producer) -> Result<T, Refused>,
     ) -> Result<T, AppendError> {
         let at = Arc::clone(&self.at);
         let at: &Attached = &at.0;
-        let limit = match (first, at.config.when_full) {
-            (Refused::TooLong, _) => {
-                self.count(slot::TOO_LONG, 1);
-                return Err(AppendError::TooLong { len, max: at.geometry.record_max() });
-            }
-            (Refused::Retired, _) => return Err(AppendError::Detached),
-            (Refused::Full, WhenFull::Drop) => Duration::ZERO,
-            (Refused::Full, WhenFull::BlockFor(limit)) => limit,
-            (Refused::Full, WhenFull::Block) => Duration::MAX,
-        };
+        if first == Refused::TooLong {
+            self.count(slot::TOO_LONG, 1);
+            return Err(AppendError::TooLong { len, max: at.geometry.record_max() });
+        }
+        if first == Refused::Retired {
+            return Err(AppendError::Detached);
+        }
         let start = sys::monotonic_ns();
-        let result = wait_for_room(at, limit, start, || again(&mut self.producer));
+        let result = wait_for_room(at, self.when_full, severity as u8, start, || again(&mut self.producer));
         self.count(slot::BLOCKED_NS, sys::monotonic_ns().saturating_sub(start));
         if matches!(result, Err(AppendError::Full)) {
-            self.count(slot::DROPS, 1);
+            self.count(slot::DROPS + 8 * severity as usize, count);
         }
         result
     }
@@ -214,7 +284,8 @@ impl Writer {
     fn count(&self, what: usize, n: u64) {
         let at = &self.at.0;
         if let Some(number) = at.slot {
-            at.mem().add(at.geometry.slot(number) + what, n, Relaxed);
+            // ORDER drops/release: who tells of dropped records finds what was committed before them.
+            at.mem().add(at.geometry.slot(number) + what, n, Release);
         }
     }
 }
@@ -231,7 +302,8 @@ impl Drop for Writer {
 /// whether anybody flushes, and does it itself if not: nobody waits because somebody died.
 fn wait_for_room<T>(
     at: &Attached,
-    limit: Duration,
+    own: Option<WhenFull>,
+    level: u8,
     start: u64,
     mut again: impl FnMut() -> Result<T, Refused>,
 ) -> Result<T, AppendError> {
@@ -251,8 +323,18 @@ fn wait_for_room<T>(
             Err(Refused::Full) => {}
             Err(_) => return Err(AppendError::Detached),
         }
+        // Looked at again each time: it may be changed while we wait.
+        let policy = own.unwrap_or_else(|| WhenFull::of(mem, level));
+        let limit = match policy {
+            WhenFull::Drop => Duration::ZERO,
+            WhenFull::BlockFor(limit) => limit,
+            WhenFull::Block | WhenFull::WriteThrough => Duration::MAX,
+        };
         if u128::from(sys::monotonic_ns().saturating_sub(start)) >= limit.as_nanos() {
             return Err(AppendError::Full);
+        }
+        if policy == WhenFull::WriteThrough && at.help() {
+            continue;
         }
         if !backoff.is_completed() {
             backoff.snooze();
@@ -277,5 +359,8 @@ impl Payload for Stopping<'_> {
         self.0.copy(mem, at, from, middle);
         sys::stop_myself();
         self.0.copy(mem, at + (middle - from), middle, to);
+    }
+    fn checksum(&self, seed: u32) -> u32 {
+        self.0.checksum(seed)
     }
 }

@@ -81,9 +81,16 @@ fn a_full_ring_drops_by_policy_and_counts() {
         }
     }
     assert!(dropped > 1000, "{dropped}");
-    assert_eq!(log.stats().producers[0].drops, dropped);
+    assert_eq!(log.stats().producers[0].drops, [0, 0, dropped, 0, 0, 0]);
     drop((w, log));
-    let got = common::by_name(&place.lines_now());
+    let mut lines = place.lines_now();
+    let note = lines.pop().unwrap();
+    assert!(
+        note.starts_with(&format!("crlog: {dropped} records of process {} ", std::process::id())),
+        "{note}"
+    );
+    assert!(note.ends_with(&format!(": {dropped} info")), "{note}");
+    let got = common::by_name(&lines);
     common::assert_complete(&got);
     assert_eq!(got["p"].len() as u64, taken, "what was taken is written");
 }

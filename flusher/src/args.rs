@@ -3,7 +3,7 @@
 use crate::console::Console;
 use crate::units;
 use clap::Args;
-use crlog::{Fsync, Options, SegmentKind, SizeRule};
+use crlog::{Fsync, Notes, Options, SegmentKind, Severity, SizeRule, WhenFull};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -44,6 +44,32 @@ pub struct LogArgs {
     /// What ends each record in the file: lf, crlf, nul or none [default: lf]
     #[arg(long, value_name = "END", value_parser = units::terminator)]
     pub terminator: Option<&'static [u8]>,
+
+    /// What to do with a record when the ring is full: block, block:TIME, drop or write-through; after SEVERITY=
+    /// for records of one severity. May be given several times [default: block]
+    #[arg(long, value_name = "[SEVERITY=]POLICY", value_parser = units::when_full)]
+    pub when_full: Vec<(Option<Severity>, WhenFull)>,
+
+    /// How much of the ring is kept for records of severity warn and above [default: a sixteenth]
+    #[arg(long, value_name = "SIZE", value_parser = units::size)]
+    pub reserve: Option<u64>,
+
+    /// Every call of every process returns only when its record is on the disk; they share the syncs
+    #[arg(long)]
+    pub durable: bool,
+
+    /// A checksum for each record in the ring [default: only with --segment FILE]
+    #[arg(long, value_name = "yes|no", value_parser = units::yes)]
+    pub checksums: Option<bool>,
+
+    /// How crlog's own lines in the log look, such as those that tell of dropped records: text, json or off
+    /// [default: text; off with --terminator none]
+    #[arg(long, value_name = "HOW", value_parser = units::notes)]
+    pub notes: Option<Notes>,
+
+    /// A line in the log for each process that died without leaving
+    #[arg(long)]
+    pub death_notes: bool,
 
     /// Where the log is found besides its path.
     #[command(flatten)]
@@ -114,6 +140,27 @@ impl LogArgs {
         }
         if let Some(bytes) = self.terminator {
             o = o.terminator(bytes);
+        }
+        for &(severity, policy) in &self.when_full {
+            o = match severity {
+                Some(severity) => o.when_full_for(severity, policy),
+                None => o.when_full(policy),
+            };
+        }
+        if let Some(bytes) = self.reserve {
+            o = o.reserve_bytes(bytes);
+        }
+        if let Some(yes) = self.checksums {
+            o = o.checksums(yes);
+        }
+        if let Some(notes) = self.notes {
+            o = o.notes(notes);
+        }
+        if self.durable {
+            o = o.durable(true);
+        }
+        if self.death_notes {
+            o = o.death_notes(true);
         }
         o
     }

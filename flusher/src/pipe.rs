@@ -6,6 +6,7 @@
 //! | found | done | exit status |
 //! |---|---|---|
 //! | end of input | the last line is a record also without its line feed; all is flushed | 0 |
+//! | the ring is full | `--when-full` decides: waits, or drops lines, which is counted and said | 1 if any was dropped |
 //! | a line longer than the log takes | left out whole, said at the end | 1 |
 //! | the file cannot be written | waits, and says for what | 0 when it went on |
 //! | SIGTERM, SIGINT | stops reading; what was read is flushed, a begun line as a record | 128 + signal |
@@ -51,6 +52,13 @@ pub struct PipeArgs {
     severity: Severity,
 }
 
+/// Left out of the log: too long for it, or dropped because the ring was full and the policy says so.
+#[derive(Clone, Copy, Debug, Default)]
+struct LeftOut {
+    too_long: u64,
+    dropped: u64,
+}
+
 /// Copies standard input to the log.
 pub fn main(args: &PipeArgs, console: Console) -> Result<u8, Failure> {
     let interrupt =
@@ -65,9 +73,14 @@ pub fn main(args: &PipeArgs, console: Console) -> Result<u8, Failure> {
     if let Some(status) = interrupt.status() {
         return Ok(status);
     }
-    match lines.too_long() + appender.too_long {
-        0 => Ok(0),
-        n => Err(Failure::failed(too_long(n, log.record_bytes_max()))),
+    let LeftOut { too_long: n, dropped } = appender.left_out;
+    match (lines.too_long() + n, dropped) {
+        (0, 0) => Ok(0),
+        (0, n) => Err(Failure::failed(format!(
+            "{} lines were dropped because the ring was full and the log's policy does not let them wait",
+            show_count(n)
+        ))),
+        (n, _) => Err(Failure::failed(too_long(n, log.record_bytes_max()))),
     }
 }
 
@@ -101,12 +114,16 @@ fn copy(interrupt: &Interrupt, lines: &mut Lines, appender: &mut Appender) -> Re
 struct Appender {
     writer: Writer,
     severity: Severity,
-    too_long: u64,
+    left_out: LeftOut,
 }
 
 impl Appender {
     fn new(log: &Log, severity: Severity) -> Result<Appender, Failure> {
-        Ok(Appender { writer: log.writer().map_err(Failure::failed)?, severity, too_long: 0 })
+        Ok(Appender {
+            writer: log.writer().map_err(Failure::failed)?,
+            severity,
+            left_out: LeftOut::default(),
+        })
     }
 
     fn append(&mut self, mut lines: &[&[u8]]) -> Result<(), Failure> {
@@ -114,11 +131,14 @@ impl Appender {
             match self.writer.append_batch(self.severity, lines) {
                 Ok(taken) => lines = lines.get(taken..).unwrap_or_default(),
                 Err(AppendError::TooLong { .. }) => {
-                    self.too_long += 1;
+                    self.left_out.too_long += 1;
                     lines = &lines[1..];
                 }
-                // The log refuses instead of waiting, but a pipe can always wait.
-                Err(AppendError::Full) => std::thread::sleep(Duration::from_millis(2)),
+                // The policy lets them not wait (any longer): each line of the group is dropped, and counted.
+                Err(AppendError::Full) => {
+                    self.left_out.dropped += lines.len() as u64;
+                    return Ok(());
+                }
                 Err(e) => return Err(Failure::failed(e)),
             }
         }

@@ -3,7 +3,7 @@
 use crate::args::{LogArgs, tell_differences};
 use crate::console::{Console, Failure};
 use crate::signals;
-use crate::units::{show_bytes, show_time};
+use crate::units::{show_bytes, show_count, show_time};
 use clap::Parser;
 use crlog::{Control, Event, Options};
 
@@ -100,9 +100,10 @@ fn in_words(event: &Event) -> String {
         }
         Event::Recovered => "the error is gone, records are written again".into(),
         Event::Reopened => "reopened the file".into(),
-        Event::Reaped { pid, name, lost_unfinished } => {
+        Event::Reaped { pid, name, lost_unfinished, records } => {
             let lost = if *lost_unfinished { "; the one record it was writing is lost" } else { "" };
-            format!("process {pid} ({name}) died without leaving: cleaned up{lost}")
+            let records = show_count(*records);
+            format!("process {pid} ({name}) died without leaving, after {records} records: cleaned up{lost}")
         }
         Event::Stopped => "stopped".into(),
         other => format!("{other:?}"),

@@ -2,9 +2,9 @@
 
 use crate::args::PlaceArgs;
 use crate::console::{Console, Failure};
-use crate::units::{show_bytes, show_count, show_time};
+use crate::units::{show_bytes, show_count, show_time, show_when_full};
 use clap::Args;
-use crlog::{Options, ProducerInfo, Stats};
+use crlog::{DeathInfo, Options, ProducerInfo, Severity, Stats};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -63,6 +63,11 @@ pub fn to_json(stats: &Stats) -> Value {
         "lag_records": stats.lag_records,
         "lag_bytes": stats.lag_bytes,
         "counters": counters(stats).into_iter().map(|(name, n)| (name.to_string(), json!(n))).collect::<serde_json::Map<_, _>>(),
+        "drops": by_severity(&stats.drops),
+        "drops_told": by_severity(&stats.drops_told),
+        "deaths": stats.deaths.iter().map(death_json).collect::<Vec<_>>(),
+        "when_full": Severity::ALL.iter().zip(stats.live.when_full).map(|(s, p)| (s.to_string(), json!(show_when_full(p)))).collect::<serde_json::Map<_, _>>(),
+        "reserve_bytes": stats.live.reserve_bytes,
         "error": stats.error,
         "file_bytes": stats.file_bytes,
         "files": files,
@@ -77,14 +82,35 @@ fn producer_json(p: &ProducerInfo) -> Value {
         "alive": p.alive,
         "records": p.records,
         "bytes": p.bytes,
-        "drops": p.drops,
+        "drops": by_severity(&p.drops),
         "too_long": p.too_long,
         "blocked_ns": u64::try_from(p.blocked.as_nanos()).unwrap_or(u64::MAX),
         "attached_unix_ns": p.attached_unix_ns,
     })
 }
 
-fn counters(stats: &Stats) -> [(&'static str, u64); 13] {
+fn by_severity(n: &[u64; 6]) -> Value {
+    Severity::ALL
+        .iter()
+        .zip(n)
+        .map(|(s, n)| (s.to_string(), json!(n)))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}
+
+fn death_json(d: &DeathInfo) -> Value {
+    json!({
+        "pid": d.pid,
+        "start": d.start,
+        "name": d.name,
+        "attached_unix_ns": d.attached_unix_ns,
+        "died_unix_ns": d.died_unix_ns,
+        "records": d.records,
+        "unfinished": d.unfinished,
+    })
+}
+
+fn counters(stats: &Stats) -> [(&'static str, u64); 16] {
     let c = &stats.counters;
     [
         ("records", c.records),
@@ -100,6 +126,9 @@ fn counters(stats: &Stats) -> [(&'static str, u64); 13] {
         ("lost_corrupt", c.lost_corrupt),
         ("io_errors", c.io_errors),
         ("file_surprises", c.file_surprises),
+        ("bad_checksums", c.bad_checksums),
+        ("notes", c.notes),
+        ("syncs", c.syncs),
     ]
 }
 
@@ -140,7 +169,10 @@ fn table(stats: &Stats, now: SystemTime) -> String {
     for (name, value) in rows {
         let _ = writeln!(t, "{name:<9} {value}");
     }
+    let _ = writeln!(t, "{:<9} {}", "when full", policies(stats));
+    let _ = writeln!(t, "{:<9} {}", "dropped", dropped(stats));
     producers(&mut t, &stats.producers, now);
+    deaths(&mut t, &stats.deaths, now);
     let _ = writeln!(t, "\nfiles");
     for (name, bytes) in &stats.files {
         let _ = writeln!(t, "  {name:<40} {:>16} bytes", show_count(*bytes));
@@ -169,10 +201,53 @@ fn producers(t: &mut String, producers: &[ProducerInfo], now: SystemTime) {
             if p.alive { "yes" } else { "no" },
             show_count(p.records),
             show_bytes(p.bytes),
-            show_count(p.drops),
+            show_count(p.drops.iter().sum()),
             show_count(p.too_long),
             show_time(p.blocked),
             show_time(since)
+        );
+    }
+}
+
+/// What happens when the ring is full: one policy if it is the same for all.
+fn policies(stats: &Stats) -> String {
+    let all = stats.live.when_full;
+    let reserve = format!("{} kept for warn and above", show_bytes(stats.live.reserve_bytes));
+    let each = Severity::ALL.iter().zip(all).map(|(s, p)| format!("{s}={}", show_when_full(p)));
+    let policy =
+        if all == [all[0]; 6] { show_when_full(all[0]) } else { each.collect::<Vec<_>>().join(", ") };
+    format!("{policy}; {reserve}")
+}
+
+fn dropped(stats: &Stats) -> String {
+    let total: u64 = stats.drops.iter().sum();
+    if total == 0 {
+        return "none".into();
+    }
+    let each = Severity::ALL.iter().zip(stats.drops).filter(|(_, n)| *n > 0);
+    let each: Vec<String> = each.map(|(s, n)| format!("{} {s}", show_count(n))).collect();
+    let told: u64 = stats.drops_told.iter().sum();
+    let told = if told == total { "all".into() } else { show_count(told) };
+    format!("{} records: {}; the log tells of {told}", show_count(total), each.join(", "))
+}
+
+fn deaths(t: &mut String, deaths: &[DeathInfo], now: SystemTime) {
+    if deaths.is_empty() {
+        return;
+    }
+    let _ =
+        writeln!(t, "\n{:<10} {:<16} {:>13} {:>11} {:>9}", "died", "name", "records", "unfinished", "ago");
+    let now_ns = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    for d in deaths {
+        let ago = now_ns.saturating_sub(Duration::from_nanos(d.died_unix_ns));
+        let _ = writeln!(
+            t,
+            "{:<10} {:<16} {:>13} {:>11} {:>9}",
+            d.pid,
+            printable(&d.name),
+            show_count(d.records),
+            show_count(d.unfinished),
+            show_time(ago)
         );
     }
 }

@@ -1,7 +1,7 @@
 //! Sizes, times and names as people type them. Each function returns a value, or a sentence that
 //! says what can be typed instead.
 
-use crlog::{Fsync, SegmentKind, Severity, SizeRule};
+use crlog::{Fsync, Notes, SegmentKind, Severity, SizeRule, WhenFull};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -92,6 +92,56 @@ pub fn fsync(text: &str) -> Result<Fsync, String> {
             time => Ok(Fsync::Interval(time)),
         },
         _ => Err("use none, batch, or interval:TIME such as interval:1s".into()),
+    }
+}
+
+/// `block`, `block:2s`, `drop` or `write-through`, for all severities or, after `error=`, for one.
+pub fn when_full(text: &str) -> Result<(Option<Severity>, WhenFull), String> {
+    let (level, policy) = match text.split_once('=') {
+        Some((level, policy)) => (Some(severity(level)?), policy),
+        None => (None, text),
+    };
+    let policy = match policy.split_once(':') {
+        None if policy == "block" => WhenFull::Block,
+        None if policy == "drop" => WhenFull::Drop,
+        None if policy == "write-through" => WhenFull::WriteThrough,
+        Some(("block", time)) => WhenFull::BlockFor(duration(time)?),
+        _ => {
+            return Err(
+                "use block, block:TIME, drop or write-through, after SEVERITY= for one severity: debug=drop"
+                    .into(),
+            );
+        }
+    };
+    Ok((level, policy))
+}
+
+/// The same as it is typed.
+pub fn show_when_full(policy: WhenFull) -> String {
+    match policy {
+        WhenFull::Block => "block".into(),
+        WhenFull::BlockFor(time) => format!("block:{}", show_time(time)),
+        WhenFull::Drop => "drop".into(),
+        WhenFull::WriteThrough => "write-through".into(),
+    }
+}
+
+/// `yes` or `no`.
+pub fn yes(text: &str) -> Result<bool, String> {
+    match text {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        _ => Err("use yes or no".into()),
+    }
+}
+
+/// `text`, `json` or `off`.
+pub fn notes(text: &str) -> Result<Notes, String> {
+    match text {
+        "text" => Ok(Notes::Text),
+        "json" => Ok(Notes::Json),
+        "off" => Ok(Notes::Off),
+        _ => Err("use text, json or off".into()),
     }
 }
 

@@ -44,6 +44,8 @@ pub enum Event {
         name: String,
         /// True if it died in the middle of a record (which it was never told was written).
         lost_unfinished: bool,
+        /// Records that it had written; all of them are in the file.
+        records: u64,
     },
     /// This process flushes no longer.
     Stopped,

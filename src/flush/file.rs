@@ -1,7 +1,6 @@
 //! The driver's hands on the file: bring it in line with the journal, rotate it, notice what others do to it.
 
 use super::{Event, Flusher, Kind, MS, Trouble};
-use crate::options::Fsync;
 use crate::ring::journal::{Cell, Found};
 use crate::ring::layout::{Counter, Geometry, word};
 use crate::ring::mem::Mem;
@@ -79,7 +78,7 @@ impl Flusher<'_> {
     pub(super) fn adopt(&mut self, file: LogFile, number: u64) -> Result<(), Trouble> {
         let end = file.size().map_err(|e| Trouble::Io("read the size of", e))?;
         let id = file.identity();
-        self.cell = Cell { file: number, end, dev: id.dev, ino: id.ino, op: 0 };
+        self.cell = Cell { file: number, end, dev: id.dev, ino: id.ino, op: 0, ..self.cell };
         self.file = Some(file);
         self.commit()
     }
@@ -228,12 +227,9 @@ impl Flusher<'_> {
 
     /// The new file, or the truncated one, is the log from here on.
     pub(super) fn finish(&mut self) -> Result<(), Trouble> {
-        if self.at.config.fsync != Fsync::None
-            && let Some(old) = &self.file
-        {
-            old.sync_data().map_err(|e| Trouble::Io("sync", e))?;
+        if self.syncs_archives() && self.file.is_some() {
+            self.sync_file().map_err(|e| Trouble::Io("sync", e))?;
             sys::dir::sync(&self.at.dir).map_err(|e| Trouble::Io("sync the directory of", e))?;
-            self.dirty_ns = None;
         }
         match self.new_file.take().or_else(|| self.file.take()) {
             Some(file) => self.adopt(file, self.cell.file.wrapping_add(1)),

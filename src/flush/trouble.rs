@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// Error numbers for troubles that are not the system's, for `stat` to show.
-const EIO: i32 = 5;
+pub(super) const EIO: i32 = 5;
 const EBUSY: i32 = 16;
 const EINVAL: i32 = 22;
 

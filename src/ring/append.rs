@@ -13,7 +13,10 @@
 //! instructions: what it had committed is there, what it was writing is not. The cost of a record is
 //! one CAS and one store on a line that nobody else writes, plus one add on the shared order word.
 
-use super::layout::{BigEntry, COUNT_MAX, FLAG_BIG, Geometry, Meta, Phase, RECORD_HEADER, State, word};
+use super::layout::{
+    BigEntry, COUNT_MAX, FLAG_BIG, FLAG_CHECKED, Geometry, LEVELS, Meta, Phase, RECORD_HEADER, RESERVED_FROM,
+    State, lease, pack_drops, slot, word,
+};
 use super::mem::Mem;
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
@@ -38,6 +41,8 @@ pub trait Payload {
     }
     /// Copies bytes `from..to` of the record to `at`.
     fn copy<M: Mem>(&self, mem: &M, at: usize, from: usize, to: usize);
+    /// Goes on with a CRC-32C over the bytes of the record.
+    fn checksum(&self, seed: u32) -> u32;
 }
 
 /// A record of one slice and a terminator.
@@ -63,6 +68,9 @@ impl Payload for Line<'_> {
             copy_parts(&[self.bytes, self.end], mem, at, from, to);
         }
     }
+    fn checksum(&self, seed: u32) -> u32 {
+        crc32c::crc32c_append(crc32c::crc32c_append(seed, self.bytes), self.end)
+    }
 }
 
 /// A record of several slices, written as if they were one.
@@ -75,6 +83,9 @@ impl Payload for Parts<'_> {
     }
     fn copy<M: Mem>(&self, mem: &M, at: usize, from: usize, to: usize) {
         copy_parts(self.0, mem, at, from, to);
+    }
+    fn checksum(&self, seed: u32) -> u32 {
+        self.0.iter().fold(seed, |crc, part| crc32c::crc32c_append(crc, part))
     }
 }
 
@@ -92,11 +103,30 @@ fn copy_parts<M: Mem>(parts: &[&[u8]], mem: &M, mut at: usize, from: usize, to: 
     }
 }
 
+/// Who leases: written into each chunk's descriptor, for the flusher to tell people.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lessee {
+    /// Number of the writer: unique in the segment.
+    pub writer: u64,
+    /// Process id, in its own pid namespace.
+    pub pid: u64,
+    /// Its start time.
+    pub start: u64,
+}
+
 /// One lease holder: a writing thread. It writes at most one chunk at a time.
 #[derive(Debug)]
 pub struct Producer {
     geometry: Geometry,
     slot: u32,
+    who: Lessee,
+    /// Records that it has committed in former chunks: the sequence number of the next chunk's first.
+    written: u64,
+    /// Its records carry checksums.
+    checked: bool,
+    /// The chunk is one of the reserve: `room` is shown only to records that may use it.
+    reserved: bool,
+    hidden: usize,
     /// The leased chunk; its word as the owner last left it; `room` is 0 when there is no lease.
     chunk: u32,
     state: State,
@@ -112,12 +142,29 @@ impl Producer {
         Producer {
             geometry,
             slot,
+            who: Lessee::default(),
+            written: 0,
+            checked: false,
+            reserved: false,
+            hidden: 0,
             chunk: 0,
             state: State(0),
             used: 0,
             room: 0,
             hint: hint % geometry.chunks(),
         }
+    }
+
+    /// The same, with what its chunks say about their owner, and whether its records carry checksums.
+    #[must_use]
+    pub fn named(mut self, who: Lessee, checked: bool) -> Producer {
+        (self.who, self.checked) = (who, checked);
+        self
+    }
+
+    /// Records that this producer has committed.
+    pub fn written(&self) -> u64 {
+        self.written + u64::from(self.state.count())
     }
 
     /// Writes one record; its key is returned once it is committed.
@@ -129,7 +176,7 @@ impl Producer {
                 if len > self.geometry.inline_max() {
                     return self.append_big(mem, level, record);
                 }
-                self.next_chunk(mem)?;
+                self.make_room(mem, level, len + RECORD_HEADER)?;
             }
             if self.begin(mem) {
                 break;
@@ -137,7 +184,7 @@ impl Producer {
         }
         let key = self.take_keys(mem, 1);
         record.copy(mem, self.geometry.chunk(self.chunk) + self.used, 0, len);
-        self.header(mem, 0, key, Meta::new(len as u32, level, 0));
+        self.header(mem, 0, key, self.meta(key, len, level, 0, record));
         self.commit(mem, 1, len);
         Ok(key)
     }
@@ -158,7 +205,7 @@ impl Producer {
         }
         loop {
             if first.len() + RECORD_HEADER > self.room {
-                self.next_chunk(mem)?;
+                self.make_room(mem, level, first.len() + RECORD_HEADER)?;
             }
             if self.begin(mem) {
                 break;
@@ -169,7 +216,8 @@ impl Producer {
         let mut bytes = 0;
         for (i, r) in records.iter().take(n).enumerate() {
             r.copy(mem, self.geometry.chunk(self.chunk) + self.used + bytes, 0, r.len());
-            self.header(mem, i as u32, key.wrapping_add(i as u64), Meta::new(r.len() as u32, level, 0));
+            let key = key.wrapping_add(i as u64);
+            self.header(mem, i as u32, key, self.meta(key, r.len(), level, 0, r));
             bytes += r.len();
         }
         self.commit(mem, n as u32, bytes);
@@ -208,6 +256,16 @@ impl Producer {
         mem.add(word::ORDER, n, AcqRel)
     }
 
+    /// The second word of a record's header.
+    #[inline]
+    fn meta(&self, key: u64, len: usize, level: u8, flags: u8, record: &impl Payload) -> Meta {
+        if !self.checked {
+            return Meta::new(len as u32, level, flags);
+        }
+        let meta = Meta::new(len as u32, level, flags | FLAG_CHECKED);
+        meta.with_check(record.checksum(meta.seed(self.state.generation(), key)))
+    }
+
     #[inline]
     fn header<M: Mem>(&self, mem: &M, i: u32, key: u64, meta: Meta) {
         let at = self.geometry.record(self.chunk, self.state.count() + i);
@@ -227,12 +285,17 @@ impl Producer {
         if next.count() == COUNT_MAX {
             self.room = 0;
         }
+        if self.reserved {
+            (self.hidden, self.room) = (self.room, 0);
+        }
     }
 
     /// Drops the lease without touching the segment: it was revoked, or belongs to a forked parent.
     pub fn forget(&mut self) {
+        self.written += u64::from(self.state.count());
         self.room = 0;
         self.used = 0;
+        self.reserved = false;
         self.state = State(0);
     }
 
@@ -247,26 +310,54 @@ impl Producer {
         self.forget();
     }
 
-    /// Seals the present chunk and leases the next free one.
+    /// Room for a record that does not fit what is shown.
     #[cold]
-    fn next_chunk<M: Mem>(&mut self, mem: &M) -> Result<(), Refused> {
-        self.seal(mem);
+    fn make_room<M: Mem>(&mut self, mem: &M, level: u8, need: usize) -> Result<(), Refused> {
+        if self.reserved && level >= RESERVED_FROM && need <= self.hidden {
+            self.room = self.hidden;
+            return Ok(());
+        }
+        self.next_chunk(mem, level)
+    }
+
+    /// Seals the present chunk and leases the next free one.
+    fn next_chunk<M: Mem>(&mut self, mem: &M, level: u8) -> Result<(), Refused> {
+        // A chunk of the reserve is kept for the next record that may use it, unless there is another.
+        let keep = self.reserved && level < RESERVED_FROM;
+        if !keep {
+            self.seal(mem);
+        }
         if mem.load(word::RETIRED, Relaxed) != 0 {
+            self.seal(mem);
             return Err(Refused::Retired);
         }
-        let (chunk, state) = self.lease(mem, Phase::Open).ok_or(Refused::Full)?;
+        let reserve = self.reserve(mem);
+        let (chunk, state) = self.lease(mem, Phase::Open, level, reserve).ok_or(Refused::Full)?;
+        if keep {
+            self.seal(mem);
+        }
         self.chunk = chunk;
         self.state = state;
         self.used = 0;
         self.room = self.geometry.chunk_bytes();
+        self.reserved = chunk < reserve;
+        self.describe(mem);
         Ok(())
     }
 
-    /// Takes the first free chunk after the last one, so that chunks are used as a ring.
-    fn lease<M: Mem>(&mut self, mem: &M, phase: Phase) -> Option<(u32, State)> {
+    /// Chunks of the reserve: never more than half of them.
+    fn reserve<M: Mem>(&self, mem: &M) -> u32 {
+        let asked = u32::try_from(mem.load(word::RESERVE, Relaxed)).unwrap_or(u32::MAX);
+        asked.min(self.geometry.chunks() / 2)
+    }
+
+    /// Takes the first free chunk after the last one, so that chunks are used as a ring. Those of the
+    /// reserve come last, and only for records that may use them.
+    fn lease<M: Mem>(&mut self, mem: &M, phase: Phase, level: u8, reserve: u32) -> Option<(u32, State)> {
         let n = self.geometry.chunks();
-        for step in 0..n {
-            let chunk = (self.hint + step) % n;
+        let common = (0..n).map(|step| (self.hint + step) % n).filter(|&c| c >= reserve);
+        let kept = 0..if level >= RESERVED_FROM { reserve } else { 0 };
+        for chunk in common.chain(kept) {
             let at = self.geometry.state(chunk);
             let free = State(mem.load(at, Relaxed));
             if free.phase() != Some(Phase::Free) {
@@ -283,6 +374,24 @@ impl Producer {
         None
     }
 
+    /// Says in the chunk's descriptor whose it is, which of its records comes first, and how many were
+    /// dropped before: the drop was for want of a chunk, so its place is before the first record of the next.
+    fn describe<M: Mem>(&self, mem: &M) {
+        // ORDER lease/relaxed: the first commit releases them.
+        let put = |what: usize, value: u64| mem.store(self.geometry.lease(self.chunk, what), value, Relaxed);
+        put(lease::WRITER, self.who.writer);
+        put(lease::FIRST, self.written);
+        put(lease::PID, self.who.pid);
+        put(lease::START, self.who.start);
+        let mut drops = [0; LEVELS];
+        for (i, n) in drops.iter_mut().enumerate() {
+            *n = mem.load(self.geometry.slot(self.slot) + slot::DROPS + 8 * i, Relaxed);
+        }
+        for (i, word) in pack_drops(&drops).into_iter().enumerate() {
+            put(lease::DROPS + 8 * i, word);
+        }
+    }
+
     /// True when the flusher should be rung even from a nap: fewer than half of the chunks are left.
     pub fn pool_is_low<M: Mem>(&self, mem: &M) -> bool {
         // Leases since the last sweep can have taken it below zero.
@@ -297,11 +406,11 @@ impl Producer {
             return Err(Refused::TooLong);
         }
         let need = record.len().div_ceil(self.geometry.chunk_bytes());
-        let Some(parts) = self.lease_big(mem, need) else {
+        let Some(parts) = self.lease_big(mem, need, level) else {
             return Err(Refused::Full);
         };
         self.fill_big(mem, record, &parts);
-        match self.commit_big(mem, level, record.len(), &parts) {
+        match self.commit_big(mem, level, record, &parts) {
             Ok(key) => Ok(key),
             Err(refused) => {
                 self.release_big(mem, &parts);
@@ -311,10 +420,11 @@ impl Producer {
     }
 
     /// All of `need` chunks or none: who holds some and waits for more could wait for another such.
-    fn lease_big<M: Mem>(&mut self, mem: &M, need: usize) -> Option<Vec<(u32, State)>> {
+    fn lease_big<M: Mem>(&mut self, mem: &M, need: usize, level: u8) -> Option<Vec<(u32, State)>> {
+        let reserve = self.reserve(mem);
         let mut parts = Vec::with_capacity(need);
         while parts.len() < need {
-            match self.lease(mem, Phase::Big) {
+            match self.lease(mem, Phase::Big, level, reserve) {
                 Some(part) => parts.push(part),
                 None => {
                     self.release_big(mem, &parts);
@@ -347,7 +457,7 @@ impl Producer {
         &mut self,
         mem: &M,
         level: u8,
-        len: usize,
+        record: &impl Payload,
         parts: &[(u32, State)],
     ) -> Result<u64, Refused> {
         // The list stands on an 8-byte boundary, so up to 7 bytes before it are padding of this record.
@@ -355,7 +465,7 @@ impl Producer {
         loop {
             let pad = self.used.next_multiple_of(8) - self.used;
             if pad + list + RECORD_HEADER > self.room {
-                self.next_chunk(mem)?;
+                self.make_room(mem, level, pad + list + RECORD_HEADER)?;
             }
             if self.begin(mem) {
                 break;
@@ -363,12 +473,12 @@ impl Producer {
         }
         let pad = self.used.next_multiple_of(8) - self.used;
         let at = self.geometry.chunk(self.chunk) + self.used + pad;
-        mem.put_word(at, len as u64);
+        mem.put_word(at, record.len() as u64);
         for (i, (chunk, state)) in parts.iter().enumerate() {
             mem.put_word(at + 8 * (i + 1), BigEntry::new(*chunk, state.generation()).0);
         }
         let key = self.take_keys(mem, 1);
-        self.header(mem, 0, key, Meta::new((pad + list) as u32, level, FLAG_BIG));
+        self.header(mem, 0, key, self.meta(key, pad + list, level, FLAG_BIG, record));
         self.commit(mem, 1, pad + list);
         Ok(key)
     }

@@ -5,7 +5,7 @@
 //! stores after it only bring the words into a form that outlives the number.
 
 use super::journal::{self, Cell};
-use super::layout::{Counter, DrainWord, Phase, State, slot, word};
+use super::layout::{Counter, DrainWord, Phase, State, lease, slot, word};
 use super::mem::Mem;
 use super::sweep::{Big, Deposed, Drainer, View, add_mine, bump};
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -48,8 +48,14 @@ impl Drainer {
                 self.fold(mem, chunk);
             }
         }
-        if self.batch.lost > 0 {
-            bump(mem, Counter::LostCorrupt, self.batch.lost);
+        for (c, n) in [
+            (Counter::LostCorrupt, self.batch.lost),
+            (Counter::BadChecksums, self.batch.refused),
+            (Counter::Notes, self.batch.notes),
+        ] {
+            if n > 0 {
+                bump(mem, c, n);
+            }
         }
         if self.batch.records > 0 {
             bump(mem, Counter::Records, self.batch.records);
@@ -69,15 +75,27 @@ impl Drainer {
         (v.base, v.off, v.pend_bytes, v.key) = (v.pend, v.pend_off, 0, v.pend_key);
         let folded = DrainWord::new(v.base, v.base, self.commit, v.generation);
         let (base, generation) = (v.base, v.generation);
+        if base == records {
+            let slot = State(mem.load(self.geometry.state(chunk), Relaxed)).slot();
+            self.told(mem, chunk, slot);
+        }
         // ORDER fold/release: after the batch number, and after the continuations went back.
         mem.store(self.geometry.drain(chunk), folded.0, Release);
         // ORDER seal/acquire: an owner that sealed has let go of the chunk.
         let state = State(mem.load(self.geometry.state(chunk), Acquire));
         if state.slot() < self.geometry.slots() {
             let at = self.geometry.slot(state.slot());
+            if mem.load(self.geometry.lease(chunk, lease::PID), Relaxed) != mem.load(at + slot::PID, Relaxed)
+            {
+                return self.recycle_if_done(mem, chunk, state, generation, base);
+            }
             add_mine(mem, at + slot::RECORDS, u64::from(records));
             add_mine(mem, at + slot::RECORD_BYTES, bytes);
         }
+        self.recycle_if_done(mem, chunk, state, generation, base);
+    }
+
+    fn recycle_if_done<M: Mem>(&mut self, mem: &M, chunk: u32, state: State, generation: u64, base: u32) {
         if state.phase() == Some(Phase::Sealed)
             && state.generation() == generation
             && base >= self.count(state)

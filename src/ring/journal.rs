@@ -4,7 +4,7 @@
 //! then stores `COMMIT + 1`: that one store moves the file's end and every chunk's cursor together
 //! (see [`DrainWord::effective`](super::layout::DrainWord::effective)), so there is nothing to redo.
 
-use super::layout::{CELL_WORDS, journal, word};
+use super::layout::{CELL_WORDS, LEVELS, journal, word};
 use super::mem::Mem;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
@@ -21,11 +21,41 @@ pub struct Cell {
     pub ino: u64,
     /// What is under way, in the code of the rotation machine; 0 = nothing.
     pub op: u64,
+    /// End of the index, in bytes; 0 = there is none.
+    pub index: u64,
+    /// The last note that was written on its own, so that it is not written twice.
+    pub note: Note,
+}
+
+/// Names a note: what it told of, and of whom.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Note {
+    /// `kind:4 | slot:12 | generation:48`; 0 = none. Kind 1: dropped records, 2: a death.
+    pub id: u64,
+    /// The process's totals of dropped records that it told of, packed.
+    pub upto: [u64; LEVELS / 2],
+}
+
+impl Note {
+    /// Dropped records of the process in `slot`.
+    pub fn dropped(slot: u32, upto: [u64; LEVELS / 2]) -> Note {
+        Note { id: 1 | u64::from(slot) << 4, upto }
+    }
+    /// Death of generation `generation` of `slot`.
+    pub fn died(slot: u32, generation: u64) -> Note {
+        Note { id: 2 | u64::from(slot) << 4 | generation << 16, upto: [0; LEVELS / 2] }
+    }
+    /// The slot whose dropped records it told of.
+    pub fn slot_of_dropped(&self) -> Option<u32> {
+        (self.id & 15 == 1).then_some((self.id >> 4) as u32 & 0xfff)
+    }
 }
 
 impl Cell {
     fn words(&self, commit: u64) -> [u64; CELL_WORDS] {
-        let mut w = [self.file, self.end, self.dev, self.ino, self.op, commit, 0];
+        let [a, b, c] = self.note.upto;
+        let mut w =
+            [self.file, self.end, self.dev, self.ino, self.op, commit, self.index, self.note.id, a, b, c, 0];
         w[CELL_WORDS - 1] = check(&w);
         w
     }
@@ -58,7 +88,8 @@ pub fn read<M: Mem>(mem: &M) -> (u64, Found) {
     let found = if commit == 0 && w == [0; CELL_WORDS] {
         Found::Nothing
     } else if w[5] == commit && w[CELL_WORDS - 1] == check(&w) {
-        Found::Cell(Cell { file: w[0], end: w[1], dev: w[2], ino: w[3], op: w[4] })
+        let note = Note { id: w[7], upto: [w[8], w[9], w[10]] };
+        Found::Cell(Cell { file: w[0], end: w[1], dev: w[2], ino: w[3], op: w[4], index: w[6], note })
     } else {
         Found::Damaged
     };

@@ -8,7 +8,7 @@
 /// `b"CRLOGSEG"` read as a little-endian word; stored last, so a segment without it is half-made.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"CRLOGSEG");
 /// Version of everything in this file. Another version is refused, never guessed at.
-pub const LAYOUT_VERSION: u32 = 1;
+pub const LAYOUT_VERSION: u32 = 2;
 
 /// Byte offsets of the immutable header and the configuration (first page).
 pub mod header {
@@ -81,6 +81,73 @@ pub mod word {
     pub const REOPEN_SERVED: usize = 0x1520;
     /// 1 = this segment is retired: producers move to its successor at their next lease.
     pub const RETIRED: usize = 0x1580;
+    /// What a producer does when the ring is full: a word for each severity, in the code of
+    /// `docs/format.md`. Anybody may change them at any time.
+    pub const WHEN_FULL: usize = 0x1600;
+    /// How many chunks, from number 0 on, are leased only for records of severity
+    /// [`RESERVED_FROM`](super::RESERVED_FROM) and above.
+    pub const RESERVE: usize = 0x1630;
+    /// Next number of a writer. Writers add.
+    pub const WRITERS: usize = 0x1680;
+    /// Tickets for a sync that were drawn: who wants its records on the disk adds one.
+    pub const SYNC_WANT: usize = 0x1700;
+    /// Tickets that were served (written by the flusher); who waits sleeps on its low half.
+    pub const SYNC_DONE: usize = 0x1780;
+    /// 1 = somebody sleeps on `SYNC_DONE`.
+    pub const SYNC_WAITING: usize = 0x1788;
+    /// First and last ticket whose sync failed after the records had left the ring; 0 = none ever.
+    pub const SYNC_FAILED_FROM: usize = 0x1790;
+    /// See `SYNC_FAILED_FROM`.
+    pub const SYNC_FAILED_TO: usize = 0x1798;
+    /// Errno of the last sync that failed.
+    pub const SYNC_ERROR: usize = 0x17a0;
+    /// Producers that died and were cleaned up; entry `n % DEATHS_KEPT` of the table is the n-th.
+    pub const DEATHS: usize = 0x17c0;
+    /// Table of the last deaths: see [`super::death`].
+    pub const DEATH_TABLE: usize = 0x1800;
+}
+
+/// Severities there are, 0 to 5.
+pub const LEVELS: usize = 6;
+/// Records of this severity (warn) and above may be written to chunks that are kept in reserve.
+pub const RESERVED_FROM: u8 = 3;
+
+/// The table of deaths: byte offsets within an entry.
+pub mod death {
+    /// Entries that are kept.
+    pub const KEPT: u64 = 16;
+    pub const BYTES: usize = 128;
+    pub const PID: usize = 0;
+    pub const START: usize = 8;
+    pub const PID_NS: usize = 16;
+    pub const ATTACHED_NS: usize = 24;
+    pub const DIED_NS: usize = 32;
+    /// Records of it that were committed, whether already in the file or not.
+    pub const RECORDS: usize = 40;
+    /// Records that it was writing when it died.
+    pub const UNFINISHED: usize = 48;
+    pub const NAME: usize = 56;
+}
+
+/// Offset of the entry of the `n`-th death.
+#[inline]
+pub const fn death(n: u64) -> usize {
+    word::DEATH_TABLE + (n % death::KEPT) as usize * death::BYTES
+}
+
+/// Byte offsets within a chunk's descriptor. All but the state word are written by the owner after it
+/// leased the chunk and before its first commit, and read by the flusher once there is a commit (I2).
+pub mod lease {
+    /// State word: see [`super::State`].
+    pub const STATE: usize = 0;
+    /// Number of the writer, and the sequence number of the chunk's first record among its records.
+    pub const WRITER: usize = 8;
+    pub const FIRST: usize = 16;
+    /// Records that the process had dropped by then: three words of two severities each, 32 bits a piece.
+    pub const DROPS: usize = 24;
+    /// The process.
+    pub const PID: usize = 48;
+    pub const START: usize = 56;
 }
 
 /// Values of [`word::GATE`]: `mode:2 | number:62`. The flusher counts its changes, so that a bell that
@@ -109,7 +176,7 @@ pub mod gate {
 }
 
 /// Words of one journal cell.
-pub const CELL_WORDS: usize = 7;
+pub const CELL_WORDS: usize = 12;
 
 /// Counters in the segment. Each is named in `docs/operating.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,13 +208,20 @@ pub enum Counter {
     IoErrors,
     /// Times the log file was found moved, deleted or truncated by someone else.
     FileSurprises,
+    /// Records refused because their checksum was wrong.
+    BadChecksums,
+    /// Lines of crlog's own in the log: gaps, deaths.
+    Notes,
+    /// Syncs of the log file.
+    Syncs,
 }
 /// How many counters there are.
-pub const COUNTERS: usize = 13;
+pub const COUNTERS: usize = 16;
 
-/// Byte offsets within a producer's slot.
+/// Byte offsets within a producer's slot. Three groups, each on lines of its own: what the producer says
+/// when it registers, what the flusher counts, and what the producer counts.
 pub mod slot {
-    pub const BYTES: usize = 128;
+    pub const BYTES: usize = 256;
     /// `phase:2 | gen:62`, see [`super::SlotPhase`].
     pub const WORD: usize = 0;
     pub const PID: usize = 8;
@@ -155,18 +229,27 @@ pub mod slot {
     pub const START: usize = 16;
     /// Identity of its pid namespace; pids of another one mean nothing here.
     pub const PID_NS: usize = 24;
-    /// Records and bytes drained for it (written by the flusher).
-    pub const RECORDS: usize = 32;
-    pub const RECORD_BYTES: usize = 40;
-    /// Records refused for want of room or for their length (written by the producer).
-    pub const DROPS: usize = 48;
-    pub const TOO_LONG: usize = 56;
-    /// Nanoseconds its calls waited for room.
-    pub const BLOCKED_NS: usize = 64;
     /// When it attached, nanoseconds of the Unix epoch.
-    pub const ATTACHED_NS: usize = 72;
-    pub const NAME: usize = 80;
+    pub const ATTACHED_NS: usize = 32;
+    pub const NAME: usize = 40;
     pub const NAME_BYTES: usize = 48;
+    /// Its own part of `DROPS` begins here: what former owners had dropped, packed as in a lease.
+    pub const DROPS_BEFORE: usize = 88;
+    /// Records that it was writing when it died (written by the flusher, while it cleans up).
+    pub const UNFINISHED: usize = 112;
+
+    /// Records and bytes drained for it (written by the flusher).
+    pub const RECORDS: usize = 128;
+    pub const RECORD_BYTES: usize = 136;
+    /// How many of `DROPS` a line in the log has told of, a word for each severity (written by the flusher).
+    pub const REPORTED: usize = 144;
+
+    /// Records refused for want of room, a word for each severity; never reset (written by the producer).
+    pub const DROPS: usize = 192;
+    /// Records refused for their length.
+    pub const TOO_LONG: usize = 240;
+    /// Nanoseconds its calls waited for room.
+    pub const BLOCKED_NS: usize = 248;
 }
 
 const CONTROL_END: usize = 0x2000;
@@ -246,6 +329,11 @@ impl Geometry {
     #[inline]
     pub const fn state(&self, chunk: u32) -> usize {
         self.states() + chunk as usize * CHUNK_DESC
+    }
+    /// Offset of a word of a chunk's descriptor, one of [`lease`].
+    #[inline]
+    pub const fn lease(&self, chunk: u32, what: usize) -> usize {
+        self.states() + chunk as usize * CHUNK_DESC + what
     }
     const fn drains(&self) -> usize {
         let end = self.states() + self.chunks as usize * CHUNK_DESC;
@@ -397,31 +485,78 @@ impl DrainWord {
     }
 }
 
-/// Second word of a record's header: `len:32 | level:8 | flags:8 | reserved:16`, lowest bits first.
+/// Second word of a record's header: `len:24 | level:4 | flags:4 | check:32`, lowest bits first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Meta(pub u64);
 
 /// Flag of a record whose bytes are in continuation chunks.
 pub const FLAG_BIG: u8 = 1;
+/// Flag of a record that carries a checksum.
+pub const FLAG_CHECKED: u8 = 2;
 
 impl Meta {
     #[inline]
     pub const fn new(len: u32, level: u8, flags: u8) -> Meta {
-        Meta(len as u64 | (level as u64) << 32 | (flags as u64) << 40)
+        Meta((len & 0xff_ffff) as u64 | (level as u64 & 15) << 24 | (flags as u64 & 15) << 28)
     }
     #[inline]
     #[allow(clippy::len_without_is_empty)]
     pub const fn len(self) -> u32 {
-        self.0 as u32
+        self.0 as u32 & 0xff_ffff
     }
     #[inline]
     pub const fn level(self) -> u8 {
-        (self.0 >> 32) as u8
+        (self.0 >> 24) as u8 & 15
     }
     #[inline]
     pub const fn is_big(self) -> bool {
-        (self.0 >> 40) as u8 & FLAG_BIG != 0
+        (self.0 >> 28) as u8 & FLAG_BIG != 0
     }
+    #[inline]
+    pub const fn is_checked(self) -> bool {
+        (self.0 >> 28) as u8 & FLAG_CHECKED != 0
+    }
+    /// The same with a checksum.
+    #[inline]
+    pub const fn with_check(self, check: u32) -> Meta {
+        Meta(self.0 & 0xffff_ffff | (check as u64) << 32)
+    }
+    #[inline]
+    pub const fn check(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+    /// Where the checksum of a record begins: it covers its chunk's generation (so that what an earlier
+    /// life left is not taken for it), its key, its length, level and flags, and then its bytes.
+    #[inline]
+    pub fn seed(self, generation: u64, key: u64) -> u32 {
+        let mut b = [0u8; 20];
+        b[..8].copy_from_slice(&generation.to_le_bytes());
+        b[8..16].copy_from_slice(&key.to_le_bytes());
+        b[16..].copy_from_slice(&(self.0 as u32).to_le_bytes());
+        crc32c::crc32c(&b)
+    }
+}
+
+/// Totals of dropped records by severity, packed into three words: 32 bits each, wrapping.
+pub const fn pack_drops(drops: &[u64; LEVELS]) -> [u64; LEVELS / 2] {
+    let mut packed = [0; LEVELS / 2];
+    let mut i = 0;
+    while i < LEVELS {
+        packed[i / 2] |= (drops[i] & 0xffff_ffff) << (32 * (i % 2));
+        i += 1;
+    }
+    packed
+}
+
+/// The reverse of [`pack_drops`], as far as it can be had.
+pub const fn unpack_drops(packed: &[u64; LEVELS / 2]) -> [u32; LEVELS] {
+    let mut drops = [0; LEVELS];
+    let mut i = 0;
+    while i < LEVELS {
+        drops[i] = (packed[i / 2] >> (32 * (i % 2))) as u32;
+        i += 1;
+    }
+    drops
 }
 
 /// One entry of a continuation list: `chunk:20 | gen:37`.
@@ -484,10 +619,19 @@ pub const fn counter(c: Counter) -> usize {
 }
 
 const _: () = {
-    assert!(word::JOURNAL + 2 * CELL_WORDS * 8 <= 0x1380, "the journal stays in its 128 bytes");
+    assert!(word::JOURNAL + 2 * CELL_WORDS * 8 <= word::COUNTERS);
+    assert!(word::DEATH_TABLE + death::KEPT as usize * death::BYTES <= CONTROL_END);
+    assert!(death::NAME + slot::NAME_BYTES <= death::BYTES);
+    assert!(word::WHEN_FULL + LEVELS * 8 <= word::RESERVE);
+    assert!(lease::START + 8 == CHUNK_DESC && lease::DROPS + LEVELS * 4 == lease::PID);
     assert!(word::COUNTERS + COUNTERS * 8 <= word::SIDECAR);
-    assert!(Counter::FileSurprises as usize + 1 == COUNTERS);
-    assert!(slot::NAME + slot::NAME_BYTES == slot::BYTES);
+    assert!(Counter::Syncs as usize + 1 == COUNTERS);
+    assert!(
+        slot::NAME + slot::NAME_BYTES == slot::DROPS_BEFORE
+            && slot::DROPS_BEFORE + LEVELS * 4 == slot::UNFINISHED
+    );
+    assert!(slot::REPORTED + LEVELS * 8 == slot::DROPS && slot::DROPS + LEVELS * 8 == slot::TOO_LONG);
+    assert!(slot::BLOCKED_NS + 8 == slot::BYTES);
     assert!(header::CONFIG + header::CONFIG_BYTES == header::PATH_LEN);
     assert!(State::new(Phase::Free, 0, 0, 0).0 == 0);
     assert!(cfg!(target_endian = "little"), "crlog's segment is little-endian; port the word access first");

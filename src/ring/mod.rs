@@ -7,6 +7,7 @@ pub mod journal;
 pub mod layout;
 pub mod mem;
 pub mod model;
+pub mod note;
 pub mod reclaim;
 pub mod sweep;
 

@@ -6,9 +6,12 @@
 //! so (I3).
 
 use super::journal::{self, Found};
-use super::layout::{Counter, DrainWord, Geometry, Meta, Phase, SlotPhase, SlotWord, State, slot, word};
+use super::layout::{
+    Counter, DrainWord, Geometry, LEVELS, Meta, Phase, SlotPhase, SlotWord, State, death, lease, pack_drops,
+    slot, unpack_drops, word,
+};
 use super::mem::Mem;
-use super::sweep::{Drainer, bump};
+use super::sweep::{Drainer, add_mine, bump};
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 /// What the take-over found, for the driver to bring the file in line.
@@ -49,6 +52,9 @@ impl Drainer {
         let done = done.min(count);
         let fresh_from = if drain.base() < done { drain.base() } else { done };
         let sum = self.walk(mem, chunk, state.slot(), done, fresh_from);
+        if done > 0 && drain.base() == 0 {
+            self.told(mem, chunk, state.slot());
+        }
         let word = DrainWord::new(done, done, self.committed(), generation);
         // ORDER fold/release: after the continuations went back.
         mem.store(self.geometry.drain(chunk), word.0, Release);
@@ -103,12 +109,21 @@ impl Drainer {
         revoked
     }
 
-    /// Cleans up after the owner of `slot` if `dead` proves that it is. Its chunks are sealed at
-    /// their committed counts. Returns true if the slot was freed.
+    /// Cleans up after the owner of `slot` if `dead` proves that it is, and frees the slot.
+    pub fn reap<M: Mem>(&mut self, mem: &M, slot: u32, dead: impl FnOnce() -> bool) -> bool {
+        let reaped = self.reap_begin(mem, slot, dead);
+        if reaped {
+            self.reap_end(mem, slot);
+        }
+        reaped
+    }
+
+    /// First half of the cleaning up: if `dead` proves that the owner of `slot` is dead, its chunks are
+    /// sealed at their committed counts. Returns true if the slot waits for [`Drainer::reap_end`].
     ///
     /// The CAS comes after the proof: had the old owner left and a new one come in between, the
     /// generation would have moved. REAPING makes a flusher's death in here resumable.
-    pub fn reap<M: Mem>(&mut self, mem: &M, slot: u32, dead: impl FnOnce() -> bool) -> bool {
+    pub fn reap_begin<M: Mem>(&mut self, mem: &M, slot: u32, dead: impl FnOnce() -> bool) -> bool {
         let at = self.geometry.slot(slot) + slot::WORD;
         let found = SlotWord(mem.load(at, Acquire));
         let reaping = SlotWord::new(SlotPhase::Reaping, found.generation());
@@ -122,15 +137,69 @@ impl Drainer {
             Some(SlotPhase::Reaping) => {}
             _ => return false,
         }
-        self.seal_all(mem, slot);
-        self.free_unnamed_bigs(mem, slot);
-        bump(mem, Counter::Reaped, 1);
-        // ORDER slot/release: the cleaning up is before the next owner's registration.
-        mem.store(at, SlotWord::new(SlotPhase::Free, found.generation() + 1).0, Release);
+        let busy = self.seal_all(mem, slot);
+        let big = self.free_unnamed_bigs(mem, slot);
+        // Who dies while it fills continuations has not begun the record that names them.
+        let unfinished = busy.max(u64::from(big > 0));
+        add_mine(mem, self.geometry.slot(slot) + slot::UNFINISHED, unfinished);
+        bump(mem, Counter::LostUnfinished, unfinished);
         true
     }
 
-    fn seal_all<M: Mem>(&mut self, mem: &M, slot: u32) {
+    /// Second half: the death goes into the table, and the slot is free.
+    pub fn reap_end<M: Mem>(&mut self, mem: &M, slot: u32) {
+        let at = self.geometry.slot(slot) + slot::WORD;
+        let found = SlotWord(mem.load(at, Relaxed));
+        if found.phase() != Some(SlotPhase::Reaping) {
+            return;
+        }
+        self.enter_death(mem, slot);
+        bump(mem, Counter::Reaped, 1);
+        // ORDER slot/release: the cleaning up is before the next owner's registration.
+        mem.store(at, SlotWord::new(SlotPhase::Free, found.generation() + 1).0, Release);
+    }
+
+    fn enter_death<M: Mem>(&self, mem: &M, slot: u32) {
+        let from = self.geometry.slot(slot);
+        let n = mem.load(word::DEATHS, Relaxed);
+        let to = super::layout::death(n);
+        let copy = |a: usize, b: usize| mem.store(to + a, mem.load(from + b, Relaxed), Relaxed);
+        copy(death::PID, slot::PID);
+        copy(death::START, slot::START);
+        copy(death::PID_NS, slot::PID_NS);
+        copy(death::ATTACHED_NS, slot::ATTACHED_NS);
+        copy(death::UNFINISHED, slot::UNFINISHED);
+        for i in (0..slot::NAME_BYTES).step_by(8) {
+            copy(death::NAME + i, slot::NAME + i);
+        }
+        mem.store(to + death::RECORDS, self.records_of(mem, slot), Relaxed);
+        mem.store(to + death::DIED_NS, self.manner.now_ns, Relaxed);
+        mem.store(word::DEATHS, n.wrapping_add(1), Relaxed);
+    }
+
+    /// Records that the owner of `slot` has committed, whether already in the file or not.
+    pub fn records_of<M: Mem>(&self, mem: &M, slot: u32) -> u64 {
+        let at = self.geometry.slot(slot);
+        let pid = mem.load(at + slot::PID, Relaxed);
+        let mut records = mem.load(at + slot::RECORDS, Relaxed);
+        for chunk in 0..self.geometry.chunks() {
+            // ORDER commit/acquire.
+            let state = State(mem.load(self.geometry.state(chunk), Acquire));
+            let holds = matches!(state.phase(), Some(Phase::Open | Phase::Busy | Phase::Sealed));
+            let (Some(v), true) = (self.views.get(chunk as usize), holds && state.slot() == slot) else {
+                continue;
+            };
+            if mem.load(self.geometry.lease(chunk, lease::PID), Relaxed) == pid {
+                let base = if v.generation == state.generation() { v.base } else { 0 };
+                records = records.wrapping_add(u64::from(self.count(state).saturating_sub(base)));
+            }
+        }
+        records
+    }
+
+    /// Seals what the dead owner had leased; returns how many records it was writing.
+    fn seal_all<M: Mem>(&mut self, mem: &M, slot: u32) -> u64 {
+        let mut unfinished = 0;
         for chunk in 0..self.geometry.chunks() {
             let at = self.geometry.state(chunk);
             // ORDER commit/acquire.
@@ -141,26 +210,30 @@ impl Drainer {
             let sealed = state.with(Phase::Sealed);
             if mem.cas(at, state.0, sealed.0, Relaxed, Relaxed).is_ok() && state.phase() == Some(Phase::Busy)
             {
-                bump(mem, Counter::LostUnfinished, 1);
+                unfinished += 1;
             }
         }
+        unfinished
     }
 
-    /// Continuations of a dead owner that no committed, undrained record names.
-    fn free_unnamed_bigs<M: Mem>(&mut self, mem: &M, slot: u32) {
+    /// Frees continuations of a dead owner that no committed, undrained record names; returns how many.
+    fn free_unnamed_bigs<M: Mem>(&mut self, mem: &M, slot: u32) -> usize {
         let mine: Vec<(u32, State)> = (0..self.geometry.chunks())
             .map(|c| (c, State(mem.load(self.geometry.state(c), Acquire))))
             .filter(|(_, s)| s.slot() == slot && s.phase() == Some(Phase::Big))
             .collect();
         if mine.is_empty() {
-            return;
+            return 0;
         }
         let named = self.named_bigs(mem, slot);
+        let mut freed = 0;
         for (chunk, state) in mine {
             if !named.contains(&(chunk, state.generation())) {
                 self.free_big(mem, chunk, state);
+                freed += 1;
             }
         }
+        freed
     }
 
     fn named_bigs<M: Mem>(&self, mem: &M, slot: u32) -> Vec<(u32, u64)> {
@@ -221,13 +294,17 @@ pub fn register<M: Mem>(mem: &M, geometry: Geometry, slot: u32, id: &Identity) -
         (slot::START, id.start),
         (slot::PID_NS, id.pid_ns),
         (slot::ATTACHED_NS, id.attached_ns),
+        (slot::UNFINISHED, 0),
         (slot::RECORDS, 0),
         (slot::RECORD_BYTES, 0),
-        (slot::DROPS, 0),
         (slot::TOO_LONG, 0),
         (slot::BLOCKED_NS, 0),
     ] {
         mem.store(at + offset, value, Relaxed);
+    }
+    // Dropped records are never forgotten: the slot's totals go on.
+    for (i, word) in pack_drops(&drops(mem, geometry, slot)).into_iter().enumerate() {
+        mem.store(at + slot::DROPS_BEFORE + 8 * i, word, Relaxed);
     }
     for (i, word) in name_words(&id.name).into_iter().enumerate() {
         mem.store(at + slot::NAME + 8 * i, word, Relaxed);
@@ -235,6 +312,27 @@ pub fn register<M: Mem>(mem: &M, geometry: Geometry, slot: u32, id: &Identity) -
     let alive = SlotWord::new(SlotPhase::Alive, found.generation());
     // ORDER alive/release: the evidence is before the claim that somebody lives here.
     mem.cas(at + slot::WORD, found.0, alive.0, Release, Relaxed).is_ok()
+}
+
+/// Records dropped by all that ever held `slot`, by severity.
+pub fn drops<M: Mem>(mem: &M, geometry: Geometry, slot: u32) -> [u64; LEVELS] {
+    let at = geometry.slot(slot) + slot::DROPS;
+    // ORDER drops/acquire.
+    core::array::from_fn(|i| mem.load(at + 8 * i, Acquire))
+}
+
+/// Dropped records of a slot that the log tells of, by severity.
+pub fn reported<M: Mem>(mem: &M, geometry: Geometry, slot: u32) -> [u64; LEVELS] {
+    let at = geometry.slot(slot) + slot::REPORTED;
+    core::array::from_fn(|i| mem.load(at + 8 * i, Relaxed))
+}
+
+/// Records dropped by who holds `slot` now, or held it last, by severity.
+pub fn own_drops<M: Mem>(mem: &M, geometry: Geometry, slot: u32) -> [u64; LEVELS] {
+    let at = geometry.slot(slot) + slot::DROPS_BEFORE;
+    let before = unpack_drops(&core::array::from_fn(|i| mem.load(at + 8 * i, Relaxed)));
+    let all = drops(mem, geometry, slot);
+    core::array::from_fn(|i| u64::from((all[i] as u32).wrapping_sub(before[i])))
 }
 
 /// Gives the slot back; the caller still holds its lock, and has sealed its chunks.
@@ -250,21 +348,62 @@ pub fn deregister<M: Mem>(mem: &M, geometry: Geometry, slot: u32) {
 
 /// Reads who holds `slot`; `None` if nobody does.
 pub fn occupant<M: Mem>(mem: &M, geometry: Geometry, slot: u32) -> Option<Identity> {
-    let at = geometry.slot(slot);
     // ORDER alive/acquire.
-    let found = SlotWord(mem.load(at + slot::WORD, Acquire));
-    if !matches!(found.phase(), Some(SlotPhase::Alive | SlotPhase::Reaping)) {
-        return None;
-    }
-    let words: Vec<u64> =
-        (0..slot::NAME_BYTES / 8).map(|i| mem.load(at + slot::NAME + 8 * i, Relaxed)).collect();
-    Some(Identity {
+    let found = SlotWord(mem.load(geometry.slot(slot) + slot::WORD, Acquire));
+    let held = matches!(found.phase(), Some(SlotPhase::Alive | SlotPhase::Reaping));
+    held.then(|| last_occupant(mem, geometry, slot))
+}
+
+/// Reads who holds `slot`, or held it last.
+pub fn last_occupant<M: Mem>(mem: &M, geometry: Geometry, slot: u32) -> Identity {
+    let at = geometry.slot(slot);
+    Identity {
         pid: mem.load(at + slot::PID, Relaxed),
         start: mem.load(at + slot::START, Relaxed),
         pid_ns: mem.load(at + slot::PID_NS, Relaxed),
         attached_ns: mem.load(at + slot::ATTACHED_NS, Relaxed),
-        name: name_from(&words),
-    })
+        name: name_at(mem, at + slot::NAME),
+    }
+}
+
+/// A process that died without leaving.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Death {
+    /// Who it was.
+    pub id: Identity,
+    /// When it was found dead, nanoseconds of the Unix epoch.
+    pub died_ns: u64,
+    /// Records that it had committed; all of them are in the file or will be.
+    pub records: u64,
+    /// Records that it was writing; they are lost, and were never acknowledged.
+    pub unfinished: u64,
+}
+
+/// The last deaths, newest first, and how many there have been.
+pub fn deaths<M: Mem>(mem: &M) -> (u64, Vec<Death>) {
+    let n = mem.load(word::DEATHS, Relaxed);
+    let one = |i: u64| {
+        let at = super::layout::death(i);
+        let read = |what: usize| mem.load(at + what, Relaxed);
+        Death {
+            id: Identity {
+                pid: read(death::PID),
+                start: read(death::START),
+                pid_ns: read(death::PID_NS),
+                attached_ns: read(death::ATTACHED_NS),
+                name: name_at(mem, at + death::NAME),
+            },
+            died_ns: read(death::DIED_NS),
+            records: read(death::RECORDS),
+            unfinished: read(death::UNFINISHED),
+        }
+    };
+    (n, (n.saturating_sub(death::KEPT)..n).rev().map(one).collect())
+}
+
+fn name_at<M: Mem>(mem: &M, at: usize) -> String {
+    let words: Vec<u64> = (0..slot::NAME_BYTES / 8).map(|i| mem.load(at + 8 * i, Relaxed)).collect();
+    name_from(&words)
 }
 
 fn name_words(name: &str) -> [u64; slot::NAME_BYTES / 8] {

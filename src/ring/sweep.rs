@@ -21,9 +21,13 @@
 //! | count beyond what the chunk has room for | taken as that much | `CorruptChunks` |
 //! | keys that go backwards or repeat | written in the chunk's own order | - |
 //! | count that goes backwards | nothing is written twice: the private cursor holds | - |
+//! | checksum wrong, or missing where there must be one | that record is skipped | `BadChecksums`, `LostCorrupt` |
 
-use super::layout::{BigEntry, Counter, Geometry, Meta, Phase, State, counter, word};
+use super::layout::{
+    BigEntry, Counter, Geometry, LEVELS, Meta, Phase, State, counter, lease, slot, unpack_drops, word,
+};
 use super::mem::Mem;
+use super::note::{Fact, Notes, Who};
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
 /// Bytes of a batch at most, unless a single record is longer.
@@ -61,6 +65,14 @@ enum Kind {
     Big = 1,
     /// In a corrupt chunk: skipped.
     Lost = 2,
+    /// Its checksum is wrong: skipped, but its length counts.
+    Refused = 3,
+}
+
+impl Kind {
+    fn is_written(self) -> bool {
+        matches!(self, Kind::Plain | Kind::Big)
+    }
 }
 
 /// A record to be written: its key, and `chunk:16 | off:21 | len:21 | kind:2` in one word, so that
@@ -101,7 +113,8 @@ impl Rec {
         match self.place >> 58 {
             0 => Kind::Plain,
             1 => Kind::Big,
-            _ => Kind::Lost,
+            2 => Kind::Lost,
+            _ => Kind::Refused,
         }
     }
 }
@@ -143,15 +156,49 @@ pub struct Batch {
     pub records: u64,
     /// Bytes in it.
     pub bytes: u64,
-    /// Records skipped because their chunk is corrupt.
+    /// Records skipped because their chunk is corrupt, or their checksum wrong.
     pub lost: u64,
+    /// Those of them whose checksum was wrong.
+    pub refused: u64,
+    /// Lines of crlog's own in it.
+    pub notes: u64,
     /// The record after it wants a rotation first.
     pub rotate: bool,
+}
+
+/// A record as the collection finds it: its number and place in the chunk, and its header.
+#[derive(Clone, Copy, Debug)]
+struct Found {
+    i: u32,
+    off: u32,
+    key: u64,
+    meta: Meta,
 }
 
 /// Another process has bumped the epoch: this one must not touch the journal again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deposed;
+
+/// How the drain treats what it finds; from the log's configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Manner {
+    /// A record without checksum is refused.
+    pub must_check: bool,
+    /// How crlog's own lines look, and what ends them.
+    pub notes: Notes,
+    /// See `notes`.
+    pub terminator: Vec<u8>,
+    /// The time, as the driver last looked at it; nanoseconds of the Unix epoch.
+    pub now_ns: u64,
+}
+
+/// A note of dropped records that goes before the first record of a chunk.
+#[derive(Clone, Debug)]
+pub(super) struct Gap {
+    slot: u32,
+    upto: [u32; LEVELS],
+    line: Vec<u8>,
+}
 
 /// The drain: private cursors of the one process that holds the flusher's lock.
 #[derive(Debug)]
@@ -174,6 +221,10 @@ pub struct Drainer {
     pub(super) free: u32,
     pub(super) freed: u32,
     pub(super) deferred: bool,
+    /// How to treat what is found; by default nothing needs a checksum.
+    pub manner: Manner,
+    pub(super) gaps: Vec<Gap>,
+    scratch: Vec<u8>,
 }
 
 impl Drainer {
@@ -196,7 +247,17 @@ impl Drainer {
             free: 0,
             freed: 0,
             deferred: false,
+            manner: Manner::default(),
+            gaps: Vec::new(),
+            scratch: Vec::new(),
         }
+    }
+
+    /// A line of crlog's own, with its terminator.
+    pub fn note(&self, who: &Who, fact: &Fact) -> Option<Vec<u8>> {
+        let mut line = self.manner.notes.line(who, fact)?.into_bytes();
+        line.extend_from_slice(&self.manner.terminator);
+        Some(line)
     }
 
     /// Pieces of the batch under way, in the order of the file.
@@ -281,7 +342,7 @@ impl Drainer {
                 self.deferred = true;
                 break;
             }
-            let kind = self.judge(mem, chunk, state, i, off, meta, &mut v);
+            let kind = self.judge(mem, chunk, state, Found { i, off, key, meta }, &mut v);
             let len = if kind == Kind::Lost { 0 } else { meta.len() };
             last_key = last_key.max(key);
             self.recs.push(Rec::new(last_key, chunk, off, len, kind));
@@ -308,29 +369,29 @@ impl Drainer {
         (mem.get_word(at), Meta(mem.get_word(at + 8)))
     }
 
-    /// Says what record `i` of a chunk is, believing nothing that it says about itself.
+    /// Says what a record of a chunk is, believing nothing that it says about itself.
     #[inline]
-    #[allow(clippy::too_many_arguments)]
-    fn judge<M: Mem>(
-        &mut self,
-        mem: &M,
-        chunk: u32,
-        state: State,
-        i: u32,
-        off: u32,
-        meta: Meta,
-        v: &mut View,
-    ) -> Kind {
+    fn judge<M: Mem>(&mut self, mem: &M, chunk: u32, state: State, found: Found, v: &mut View) -> Kind {
+        let Found { i, off, meta, .. } = found;
         let room = self.geometry.chunk_bytes()
             - (i as usize + 1).saturating_mul(16).min(self.geometry.chunk_bytes());
         let sound = v.corrupt_from.is_none_or(|from| i < from);
         if sound && off as usize + meta.len() as usize <= room {
+            let checked = meta.is_checked() || self.manner.must_check;
             if !meta.is_big() {
-                return Kind::Plain;
+                return if checked && !self.is_intact(mem, chunk, state, found, None) {
+                    Kind::Refused
+                } else {
+                    Kind::Plain
+                };
             }
             if let Some(big) = self.read_big(mem, chunk, off, meta, state.slot()) {
+                let intact = !checked || self.is_intact(mem, chunk, state, found, Some(&big));
                 self.bigs.push(big);
-                return Kind::Big;
+                return if intact { Kind::Big } else { Kind::Refused };
+            }
+            if checked {
+                return Kind::Refused;
             }
         }
         if v.corrupt_from.is_none() {
@@ -340,6 +401,35 @@ impl Drainer {
             v.corrupt_from = Some(i);
         }
         Kind::Lost
+    }
+
+    /// Whether a record's bytes are those that its checksum was made of.
+    #[cold]
+    fn is_intact<M: Mem>(
+        &mut self,
+        mem: &M,
+        chunk: u32,
+        state: State,
+        found: Found,
+        big: Option<&Big>,
+    ) -> bool {
+        let Found { off, key, meta, .. } = found;
+        self.scratch.clear();
+        match big {
+            None => {
+                let at = self.geometry.chunk(chunk) + off as usize;
+                mem.get(at, meta.len() as usize, &mut self.scratch);
+            }
+            Some(big) => {
+                let size = self.geometry.chunk_bytes();
+                for (n, p) in big.parts.iter().enumerate() {
+                    let len = size.min(big.len - n * size);
+                    mem.get(self.geometry.chunk(p.chunk()), len, &mut self.scratch);
+                }
+            }
+        }
+        let seed = meta.seed(state.generation(), key);
+        meta.is_checked() && crc32c::crc32c_append(seed, &self.scratch) == meta.check()
     }
 
     /// Reads a continuation list; `None` if it does not name chunks of this very record.
@@ -431,17 +521,24 @@ impl Drainer {
                 self.next += 1;
                 continue;
             }
-            let (kind, len) = (rec.kind(), self.file_bytes(rec));
+            let gap = if rec.off() == 0 { self.gap(mem, rec) } else { None };
+            let note = gap.as_ref().map_or(0, |gap| gap.line.len() as u64);
+            let (kind, len) = (rec.kind(), self.file_bytes(rec) + note);
             let full = self.batch.bytes + len > BATCH_BYTES;
             if full && self.batch.records + self.batch.lost > 0 {
                 break;
             }
-            if kind != Kind::Lost && rotate_before(self.batch.bytes, len) {
+            if (kind.is_written() || note > 0) && rotate_before(self.batch.bytes, len) {
                 self.batch.rotate = true;
                 break;
             }
             self.next += 1;
-            self.plan(rec, len);
+            if let Some(gap) = gap {
+                self.end_run(mem, run);
+                run = (rec.chunk(), rec.off(), 0);
+                self.insert(gap);
+            }
+            self.plan(rec, len - note);
             if kind != Kind::Plain || rec.chunk() != run.0 || rec.off() != run.1 + run.2 {
                 self.end_run(mem, run);
                 run = (rec.chunk(), rec.off(), 0);
@@ -450,6 +547,11 @@ impl Drainer {
                 Kind::Plain => run.2 += rec.len(),
                 Kind::Big => {
                     self.big_pieces(rec);
+                    run = (rec.chunk(), rec.off() + rec.len(), 0);
+                }
+                Kind::Refused => {
+                    // Its continuations, if it has any, go back with the batch.
+                    self.batch_bigs.extend(self.big_of(rec).map(|i| i as u32));
                     run = (rec.chunk(), rec.off() + rec.len(), 0);
                 }
                 Kind::Lost => {}
@@ -464,7 +566,97 @@ impl Drainer {
         self.pieces.clear();
         self.staging.clear();
         self.batch_bigs.clear();
+        self.gaps.clear();
         self.batch = Batch::default();
+    }
+
+    /// What is to be told before the first record of a chunk: drops of its process that no line has told of.
+    /// As long as they are not told, they are found again.
+    #[inline]
+    fn gap<M: Mem>(&self, mem: &M, rec: Rec) -> Option<Gap> {
+        let v = self.views.get(rec.chunk() as usize)?;
+        if v.base > 0 || v.pend > 0 {
+            return None;
+        }
+        let upto = self.lease_drops(mem, rec.chunk());
+        if upto == [0; LEVELS] {
+            return None;
+        }
+        self.gap_up_to(mem, rec.chunk(), upto)
+    }
+
+    #[cold]
+    fn gap_up_to<M: Mem>(&self, mem: &M, chunk: u32, upto: [u32; LEVELS]) -> Option<Gap> {
+        let slot = State(mem.load(self.geometry.state(chunk), Relaxed)).slot();
+        if slot >= self.geometry.slots() {
+            return None;
+        }
+        let told = match self.gaps.iter().rev().find(|gap| gap.slot == slot) {
+            Some(gap) => gap.upto,
+            None => super::reclaim::reported(mem, self.geometry, slot).map(|n| n as u32),
+        };
+        let mut drops = [0; LEVELS];
+        for (n, (upto, told)) in drops.iter_mut().zip(upto.iter().zip(told)) {
+            *n = u64::try_from(upto.wrapping_sub(told) as i32).unwrap_or(0);
+        }
+        if drops == [0; LEVELS] {
+            return None;
+        }
+        let who = self.lessee(mem, chunk, slot);
+        let line = self.note(&who, &Fact::Dropped(drops)).unwrap_or_default();
+        Some(Gap { slot, upto, line })
+    }
+
+    /// Who had leased a chunk, with its name if its slot is still its own.
+    fn lessee<M: Mem>(&self, mem: &M, chunk: u32, slot: u32) -> Who {
+        let pid = mem.load(self.geometry.lease(chunk, lease::PID), Relaxed);
+        let name = match super::reclaim::last_occupant(mem, self.geometry, slot) {
+            id if id.pid == pid => id.name,
+            _ => String::new(),
+        };
+        Who { pid, name }
+    }
+
+    fn insert(&mut self, gap: Gap) {
+        if !gap.line.is_empty() {
+            let start = self.staging.len();
+            self.staging.extend_from_slice(&gap.line);
+            match self.pieces.last_mut() {
+                Some(Piece::Staged { len, .. }) => *len += gap.line.len(),
+                _ => self.pieces.push(Piece::Staged { at: start, len: gap.line.len() }),
+            }
+            self.batch.bytes += gap.line.len() as u64;
+            self.batch.notes += 1;
+        }
+        self.gaps.push(gap);
+    }
+
+    /// Records that the process had dropped when it leased the chunk, modulo 2^32.
+    pub(super) fn lease_drops<M: Mem>(&self, mem: &M, chunk: u32) -> [u32; LEVELS] {
+        let mut packed = [0; LEVELS / 2];
+        for (i, word) in packed.iter_mut().enumerate() {
+            *word = mem.load(self.geometry.lease(chunk, lease::DROPS + 8 * i), Relaxed);
+        }
+        unpack_drops(&packed)
+    }
+
+    /// The first record of a chunk is in the file, and what stands before it. Doing it twice does it once.
+    pub(super) fn told<M: Mem>(&self, mem: &M, chunk: u32, slot: u32) {
+        self.told_up_to(mem, slot, self.lease_drops(mem, chunk));
+    }
+
+    /// The log tells of the drops of a slot up to these totals. Doing it twice does it once.
+    pub fn told_up_to<M: Mem>(&self, mem: &M, slot: u32, upto: [u32; LEVELS]) {
+        if slot >= self.geometry.slots() || upto == [0; LEVELS] {
+            return;
+        }
+        let at = self.geometry.slot(slot) + slot::REPORTED;
+        for (i, upto) in upto.into_iter().enumerate() {
+            let told = mem.load(at + 8 * i, Relaxed);
+            if let Ok(more @ 1..) = u64::try_from(upto.wrapping_sub(told as u32) as i32) {
+                mem.store(at + 8 * i, told.wrapping_add(more), Relaxed);
+            }
+        }
     }
 
     /// Index of the continuation list that this record is.
@@ -477,7 +669,7 @@ impl Drainer {
         match rec.kind() {
             Kind::Plain => u64::from(rec.len()),
             Kind::Big => self.big_of(rec).and_then(|i| self.bigs.get(i)).map_or(0, |b| b.len as u64),
-            Kind::Lost => 0,
+            Kind::Lost | Kind::Refused => 0,
         }
     }
 
@@ -493,10 +685,11 @@ impl Drainer {
             v.pend_key = rec.key;
         }
         self.batch.bytes += file_bytes;
-        if rec.kind() == Kind::Lost {
-            self.batch.lost += 1;
-        } else {
+        if rec.kind().is_written() {
             self.batch.records += 1;
+        } else {
+            self.batch.lost += 1;
+            self.batch.refused += u64::from(rec.kind() == Kind::Refused);
         }
     }
 

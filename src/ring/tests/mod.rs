@@ -2,9 +2,11 @@
 mod death;
 mod hostile;
 mod normal;
+mod notes;
 
 use super::append::{Line, Producer, Refused};
-use super::layout::Geometry;
+use super::layout::{Counter, Geometry, counter};
+use super::mem::Mem;
 use super::model::{Flusher, PlainMem};
 use super::reclaim::{Identity, register};
 
@@ -40,4 +42,8 @@ pub(super) fn lines(file: &[u8]) -> Vec<String> {
 
 pub(super) fn append(p: &mut Producer, mem: &PlainMem, text: &str) -> Result<u64, Refused> {
     p.append(mem, 0, &line(text.as_bytes()))
+}
+
+pub(super) fn counted(mem: &PlainMem, c: Counter) -> u64 {
+    mem.load(counter(c), core::sync::atomic::Ordering::Relaxed)
 }

@@ -85,6 +85,12 @@ impl LogFile {
         Ok(written)
     }
 
+    /// Writes bytes of this process at `at`, all of them or an error.
+    pub fn write_bytes(&self, bytes: &[u8], at: u64) -> Result<u64, WriteError> {
+        // SAFETY: (I5) one piece, borrowed for as long as the call takes.
+        unsafe { self.write_pieces(&[(bytes.as_ptr(), bytes.len())], at) }
+    }
+
     /// # Safety
     /// As for [`LogFile::write_pieces`].
     unsafe fn write_batch(&self, parts: &[libc::iovec], at: u64) -> io::Result<usize> {
