@@ -3,12 +3,12 @@
 use crate::election;
 use crate::error::OpenError;
 use crate::flush::{Flusher, Kind, Wish, is_dead};
-use crate::options::{Config, Options, PROCESSES_MAX};
+use crate::options::{Config, Live, Options, PROCESSES_MAX};
 use crate::ring::layout::{Geometry, Phase, SlotPhase, SlotWord, State, gate, slot, word};
 use crate::ring::mem::Mem;
 use crate::ring::reclaim::{Identity, deregister, occupant, register};
 use crate::segment::{self, Segment, SegmentSpec};
-use crate::sys::{self, Epoch, LockFile, Mapping, byte};
+use crate::sys::{self, Epoch, LockFile, Mapping, Watch, byte};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -16,6 +16,35 @@ use std::time::Duration;
 
 /// How long the last one out waits for a flusher that is about to let go.
 const LAST_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Tells the flusher at once when the segment or its lock file is removed: sleeping, it would not look.
+pub(crate) struct Watcher(Option<Arc<Watch>>);
+
+impl Watcher {
+    /// Without it (no descriptor, no thread) the flusher finds out when it wakes up next.
+    pub(crate) fn start(at: &Arc<Attached>) -> Watcher {
+        let watch = Watch::new(&[at.mem().path(), at.lock.path()]).map(Arc::new);
+        let Ok(watch) = watch else { return Watcher(None) };
+        let (at, mine) = (Arc::downgrade(at), Arc::clone(&watch));
+        let run = move || {
+            sys::block_signals();
+            while mine.wait() {
+                let Some(at) = at.upgrade() else { return };
+                at.ring();
+            }
+        };
+        let started = std::thread::Builder::new().name("crlog-watch".into()).spawn(run).is_ok();
+        Watcher(started.then_some(watch))
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        if let Some(watch) = &self.0 {
+            watch.end();
+        }
+    }
+}
 
 /// What is wanted of an attachment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +82,9 @@ pub(crate) struct Attached {
     pub(crate) turn: Mutex<Turn>,
     /// The turn has ended.
     pub(crate) ended: Condvar,
+    target: Target,
+    program: Option<String>,
+    next: Mutex<Option<Arc<Membership>>>,
 }
 
 /// Why a sync did not come about.
@@ -88,6 +120,7 @@ impl Target {
             lock_dir: options.lock_dir.clone(),
             mode: 0o600,
             config: options.config()?.encode(),
+            generation: 1,
         };
         Ok(Target { spec, dir, name })
     }
@@ -112,6 +145,9 @@ impl Attached {
             born: Epoch::now(),
             turn: Mutex::default(),
             ended: Condvar::new(),
+            target: target.clone(),
+            program: program.map(str::to_owned),
+            next: Mutex::default(),
         };
         if role == Role::Producer {
             attached.take_slot(program)?;
@@ -126,6 +162,47 @@ impl Attached {
 
     pub(crate) fn turn(&self) -> MutexGuard<'_, Turn> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// True if somebody removed the segment or its lock file: nobody new would find us.
+    pub(crate) fn is_orphaned(&self) -> bool {
+        let gone = self.mem().links().is_ok_and(|n| n == 0);
+        gone || self.lock.is_current().is_ok_and(|yes| !yes)
+    }
+
+    pub(crate) fn is_retired(&self) -> bool {
+        self.mem().load(word::RETIRED, Relaxed) != 0
+    }
+
+    /// This process's attachment to the segment that comes after this one: the one that others have made by
+    /// now, or a new one with the same sizes and configuration.
+    pub(crate) fn successor(&self) -> Result<Arc<Membership>, OpenError> {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = next.as_ref().filter(|next| next.0.born.is_current()) {
+            let mut last = Arc::clone(known);
+            while last.0.is_retired() {
+                last = last.0.successor()?;
+            }
+            *next = Some(Arc::clone(&last));
+            return Ok(last);
+        }
+        // As long as the old name is there, newcomers would still come here.
+        let unlinked = self.mem().unlink();
+        unlinked.map_err(|source| OpenError::Path { path: self.mem().path().to_owned(), source })?;
+        let live = Live::read(self.mem());
+        let config = Config {
+            when_full: live.when_full,
+            reserve: self.mem().load(word::RESERVE, Relaxed),
+            ..self.config.clone()
+        };
+        let mut target = self.target.clone();
+        target.spec.geometry = self.geometry;
+        target.spec.config = config.encode();
+        target.spec.generation = self.segment.header().generation.wrapping_add(1);
+        let attached = Attached::new(&target, self.role, self.program.as_deref())?;
+        let member = Arc::new(Membership(Arc::new(attached)));
+        *next = Some(Arc::clone(&member));
+        Ok(member)
     }
 
     fn take_slot(&mut self, program: Option<&str>) -> Result<(), OpenError> {
@@ -186,25 +263,17 @@ impl Attached {
     }
 
     fn help_within(&self, patience: Duration) -> bool {
-        let Ok(lock) = LockFile::existing(self.lock.path(), self.segment_mode()) else { return false };
-        if lock.identity() != self.lock.identity()
-            || !lock.lock_within(byte::FLUSHER, patience).unwrap_or(false)
-        {
+        let Ok(lock) = self.lock.again() else { return false };
+        if !lock.lock_within(byte::FLUSHER, patience).unwrap_or(false) {
             return false;
         }
         let mut deaf = |_| {};
         Flusher::take_over(self, &lock, Kind::Helper, &mut deaf).help()
     }
 
-    pub(crate) fn segment_mode(&self) -> u32 {
-        0o600
-    }
-
     /// True if some flusher holds the lock right now.
     pub(crate) fn has_flusher(&self) -> bool {
-        LockFile::existing(self.lock.path(), self.segment_mode())
-            .map(|l| l.held_by_other(byte::FLUSHER).unwrap_or(false))
-            .unwrap_or(false)
+        self.lock.again().map(|l| l.held_by_other(byte::FLUSHER).unwrap_or(false)).unwrap_or(false)
     }
 
     /// Starts the thread that waits to be elected, once.
@@ -294,6 +363,8 @@ impl Attached {
             // A guest leaves things as they are.
             self.help();
         }
+        let next = self.next.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(next);
         if let Some(number) = self.slot {
             deregister(self.mem(), self.geometry, number);
             // It can only fail for a stale handle, which holds no lock.
@@ -335,8 +406,11 @@ impl Drop for Membership {
         }
         let at = &self.0;
         at.leave();
-        // If it fails, the segment stays for whoever comes next, as after a kill.
-        let _ = at.segment.release(&at.lock, |_| at.drain());
+        // If it fails, the segment stays for whoever comes next, as after a kill. Not if somebody removed it:
+        // then nobody comes.
+        if at.segment.release(&at.lock, |_| at.drain()).is_err() && at.is_orphaned() {
+            at.drain();
+        }
     }
 }
 

@@ -11,10 +11,9 @@
 //! and an idle process does not wake up. The thread has a lock handle of its own, since locks of one
 //! handle do not exclude each other.
 
-use crate::attached::Attached;
+use crate::attached::{Attached, Watcher};
 use crate::flush::{Flusher, Kind, Wish};
 use crate::sys::{Epoch, FileId, LockFile, byte};
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
@@ -79,9 +78,9 @@ pub(crate) fn stand(at: &Arc<Attached>) -> bool {
     }
     let who = Mutex::new(Who { at: Some(Arc::clone(at)), ended: false });
     let seat = Arc::new(Seat { id, epoch: at.born, who });
-    let (mine, path, mode) = (Arc::clone(&seat), at.lock.path().to_owned(), at.segment_mode());
+    let mine = Arc::clone(&seat);
     let thread = std::thread::Builder::new().name("crlog-flusher".into());
-    let started = thread.spawn(move || run(&mine, &path, mode)).is_ok();
+    let started = thread.spawn(move || run(&mine)).is_ok();
     if let Some(seats) = seats.as_mut().filter(|_| started) {
         seats.push(seat);
     }
@@ -114,14 +113,14 @@ fn end(seat: &Arc<Seat>, only_if_free: bool) -> bool {
     true
 }
 
-fn run(seat: &Arc<Seat>, path: &Path, mode: u32) {
+fn run(seat: &Arc<Seat>) {
     crate::sys::block_signals();
     let lock = loop {
-        match LockFile::existing(path, mode) {
-            Ok(lock) if lock.identity() == seat.id => break lock,
+        let at = seat.who().at.clone();
+        match at.map(|at| at.lock.again()) {
+            Some(Ok(lock)) => break lock,
             // No descriptor to be had, say.
-            Err(e) if !e.is_absent() && !end(seat, true) => std::thread::sleep(PAUSE),
-            // Gone, or replaced under us: who joins from now on uses another segment.
+            Some(Err(e)) if !e.is_absent() && !end(seat, true) => std::thread::sleep(PAUSE),
             _ => {
                 end(seat, false);
                 return;
@@ -143,6 +142,7 @@ fn candidate(seat: &Seat, lock: &LockFile) -> std::io::Result<()> {
     let Some(at) = who else { return lock.unlock(byte::FLUSHER) };
     let turn = if at.wish(lock) == Wish::GoOn { begin(&at) } else { None };
     if turn.is_some() {
+        let _watcher = Watcher::start(&at);
         let mut deaf = |_| {};
         Flusher::take_over(&at, lock, Kind::Thread, &mut deaf).run(&mut || at.wish(lock));
     }

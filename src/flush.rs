@@ -27,6 +27,7 @@ use std::time::Duration;
 mod event;
 mod file;
 mod notes;
+mod retire;
 mod sync;
 mod trouble;
 
@@ -63,6 +64,8 @@ pub(crate) enum Wish {
     Stop,
     /// Let somebody else have it.
     Yield,
+    /// The segment is retired and the file let go: go on in its successor.
+    Moved,
 }
 
 /// Who runs the flusher, as the segment's header says it.
@@ -103,6 +106,9 @@ pub(crate) struct Flusher<'a> {
     archives_synced: bool,
     file_checked_ns: u64,
     dead_checked_ns: u64,
+    orphan_checked_ns: u64,
+    /// Since when the segment is retired.
+    retired_ns: Option<u64>,
 }
 
 impl<'a> Flusher<'a> {
@@ -143,9 +149,14 @@ impl<'a> Flusher<'a> {
             archives_synced: false,
             file_checked_ns: 0,
             dead_checked_ns: 0,
+            orphan_checked_ns: 0,
+            retired_ns: at.is_retired().then(sys::monotonic_ns),
         };
         f.recall_note();
-        f.settled();
+        f.look_for_a_successor(sys::monotonic_ns());
+        if f.retired_ns.is_none() {
+            f.settled();
+        }
         if matches!(f.at.config.fsync, Fsync::Interval(_)) {
             // What the predecessor had written and not yet synced.
             f.dirty_ns = Some(sys::monotonic_ns());
@@ -183,6 +194,9 @@ impl<'a> Flusher<'a> {
                 self.tell_drops(true);
                 self.sync_at_the_end();
                 return asked;
+            }
+            if self.kind == Kind::Sidecar && self.has_left() {
+                return Wish::Moved;
             }
             let now = sys::monotonic_ns();
             self.housekeeping(now);
@@ -233,10 +247,21 @@ impl<'a> Flusher<'a> {
     /// Everything that may be written now, with the rotations on the way.
     fn sweep(&mut self) -> Result<Swept, Trouble> {
         let now = sys::monotonic_ns();
-        if self.retry_ns > now || !self.settled() {
+        if self.retry_ns > now {
+            return Ok(Swept::default());
+        }
+        self.look_for_a_successor(now);
+        if self.retired_ns.is_some() {
+            return self.sweep_retired(now);
+        }
+        if !self.settled() {
             return Ok(Swept::default());
         }
         self.serve_requests()?;
+        self.sweep_to_file(now)
+    }
+
+    fn sweep_to_file(&mut self, now: u64) -> Result<Swept, Trouble> {
         let mem = self.at.mem();
         // ORDER sync/acquire: BEFORE the collection, which then finds what these tickets are for.
         let tickets = mem.load(word::SYNC_WANT, Acquire);
@@ -247,15 +272,21 @@ impl<'a> Flusher<'a> {
         }
         let mut swept = Swept::default();
         while self.write_batch(&mut swept)? {}
-        self.announce_space(true);
-        mem.store(word::POOL, u64::from(self.drainer.free_chunks()), Relaxed);
-        add_mine(mem, word::SWEEPS, 1);
+        self.swept_all();
         self.sync_if_due(now)?;
         self.serve_syncs(tickets);
         if self.retry_ns != 0 {
             self.recovered();
         }
         Ok(swept)
+    }
+
+    /// A sweep was completed.
+    fn swept_all(&mut self) {
+        self.announce_space(true);
+        let mem = self.at.mem();
+        mem.store(word::POOL, u64::from(self.drainer.free_chunks()), Relaxed);
+        add_mine(mem, word::SWEEPS, 1);
     }
 
     /// One batch; false when nothing is left of the collection.

@@ -10,7 +10,7 @@ use crate::ring::reclaim::{Death, deaths, drops, own_drops, reported};
 use crate::rotate::Member;
 use crate::segment;
 use crate::stats::{Counters, DeathInfo, FlusherInfo, ProducerInfo, Stats};
-use crate::sys::{Create, FileError, LockFile, LogFile, SegmentObject};
+use crate::sys::{Create, FileError, LogFile, SegmentObject};
 use crate::writer::{Severity, Writer};
 use std::path::Path;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
@@ -65,11 +65,17 @@ impl Core {
                     continue;
                 }
             };
-            if !current.0.born.is_current() {
-                let old = std::mem::replace(&mut *current, self.attach()?);
-                drop(old);
-            }
-            return Ok(Arc::clone(&current));
+            let next = if !current.0.born.is_current() {
+                self.attach()?
+            } else if current.0.is_retired() {
+                current.0.successor()?
+            } else {
+                return Ok(Arc::clone(&current));
+            };
+            let old = std::mem::replace(&mut *current, Arc::clone(&next));
+            drop(current); // the last one out of the old segment drains it, and others need not wait for that
+            drop(old);
+            return Ok(next);
         }
         self.attach()
     }
@@ -283,7 +289,7 @@ fn flusher(at: &Attached) -> Option<FlusherInfo> {
 }
 
 fn producers(at: &Attached) -> Vec<ProducerInfo> {
-    let Ok(lock) = LockFile::existing(at.lock.path(), at.segment_mode()) else { return Vec::new() };
+    let Ok(lock) = at.lock.again() else { return Vec::new() };
     let mem = at.mem();
     let one = |number: u32| {
         let (id, dead) = at.is_dead(&lock, number)?;

@@ -17,6 +17,7 @@
 //! | found | done |
 //! |---|---|
 //! | nothing | made |
+//! | nothing, but others are attached through the lock file | the segment was removed under them: new lock file, made anew |
 //! | 0 bytes, or no magic | maker died: removed, made anew ([`Report::replaced`]) |
 //! | sound | attached; sizes and configuration are inherited ([`Report`] tells differences) |
 //! | sound, of an earlier boot | attached, its journal distrusted ([`Report::other_boot`]) |
@@ -29,7 +30,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::ring::journal;
 use crate::ring::layout::{Geometry, LAYOUT_VERSION, MAGIC, header as at, word};
@@ -53,7 +54,10 @@ use header::{PAGE, Unsound};
 /// How long we wait for others to finish with opening or leaving.
 const OPEN_LIMIT: Duration = Duration::from_secs(10);
 /// How often [`Segment::enter`] opens a lock file that was removed meanwhile.
-const ENTRIES: usize = 100;
+const ENTRIES: usize = 1000;
+/// How long [`Segment::enter`] waits for a segment and a lock file that go together, and how often it looks.
+const PASSING: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Which segment is wanted.
 #[derive(Clone, Debug)]
@@ -72,6 +76,8 @@ pub struct SegmentSpec {
     pub mode: u32,
     /// Its configuration, if it has to be made.
     pub config: [u8; at::CONFIG_BYTES],
+    /// Which successor of the first segment it is, if it has to be made; from 1.
+    pub generation: u64,
 }
 
 /// What [`Segment::attach`] found and did.
@@ -122,10 +128,14 @@ impl Segment {
             }
             None => {}
         }
+        let started = Instant::now();
         for _ in 0..ENTRIES {
             let lock = LockFile::open(&path, spec.mode)?;
             match Segment::attach(spec, &lock) {
                 Err(OpenError::LockGone { .. }) => {}
+                // Somebody removes one file or the other at this moment: those who use the segment hear of it,
+                // and make room for a new one.
+                Err(e) if e.may_pass() && started.elapsed() < PASSING => std::thread::sleep(PAUSE),
                 Err(e) => return Err(e),
                 Ok((segment, report)) => return Ok((segment, lock, report)),
             }
@@ -143,6 +153,12 @@ impl Segment {
         let found = find(spec, lock)?;
         let (segment, report) = match found {
             Found::Sound(object, header) => join(spec, lock, object, *header)?,
+            Found::Nothing | Found::HalfMade(_) if is_orphan(lock)? => {
+                // Somebody removed the segment under those who use it. They go on with this lock file, and
+                // the new segment gets a new one.
+                lock.unlink().map_err(|e| FileError::io("remove", lock.path(), e))?;
+                return Err(OpenError::LockGone { path: lock.path().into() });
+            }
             Found::Nothing => (make(spec, lock)?, Report { created: true, ..Report::default() }),
             Found::HalfMade(object) => {
                 object.remove().map_err(|e| FileError::io("remove", object.path(), e))?;
@@ -291,6 +307,12 @@ fn join(
     Ok((Segment { mapping, header }, report))
 }
 
+/// Whether anybody is attached through this lock file.
+fn is_orphan(lock: &LockFile) -> Result<bool, OpenError> {
+    let held = lock.held_by_other(byte::ATTACH);
+    held.map_err(|e| FileError::io("lock", lock.path(), e).into())
+}
+
 /// Gives a segment that lost its lock file a new one, if nobody can be using it.
 fn adopt(object: &SegmentObject, header: &mut Header, lock: &LockFile) -> Result<(), OpenError> {
     if !object.is_ours_alone() {
@@ -312,7 +334,7 @@ fn make(spec: &SegmentSpec, lock: &LockFile) -> Result<Segment, OpenError> {
     let path = spec.object_path();
     let header = Header {
         geometry: spec.geometry,
-        generation: 1,
+        generation: spec.generation,
         uuid: sys::uuid().map_err(|e| FileError::io("get random bytes for", &path, e))?,
         boot_id: sys::boot_id(),
         created_ns: sys::unix_ns(),

@@ -1,6 +1,6 @@
 //! The sidecar: a process whose only work is to flush, preferred over producers' threads.
 
-use crate::attached::{Attached, Membership, Role};
+use crate::attached::{Attached, Membership, Role, Watcher};
 use crate::error::OpenError;
 use crate::flush::{Event, Flusher, Kind, Wish};
 use crate::log::Log;
@@ -139,38 +139,44 @@ impl Sidecar {
 
     /// Flushes until [`Control::stop`]; then drains and returns.
     pub fn run(&mut self, control: &Control) -> Result<(), RunError> {
-        let member: Arc<Membership> = self.log.attached()?;
-        let at = &member.0;
-        control.set_running(Some(Arc::clone(at)));
-        let done = self.run_attached(at, control);
-        control.set_running(None);
-        done
+        loop {
+            let member: Arc<Membership> = self.log.attached()?;
+            let at = &member.0;
+            control.set_running(Some(Arc::clone(at)));
+            let done = self.run_attached(at, control);
+            control.set_running(None);
+            // Else its segment was removed by somebody, and the log goes on in another.
+            if done? != Wish::Moved {
+                (self.tell)(Event::Stopped);
+                return Ok(());
+            }
+        }
     }
 
-    fn run_attached(&mut self, at: &Arc<Attached>, control: &Control) -> Result<(), RunError> {
+    fn run_attached(&mut self, at: &Arc<Attached>, control: &Control) -> Result<Wish, RunError> {
         let path = at.lock.path().to_owned();
         let io = |source| RunError::Lock { path: path.clone(), source };
-        let lock = LockFile::open(&path, at.segment_mode()).map_err(|e| io(std::io::Error::other(e)))?;
+        let lock = at.lock.again().map_err(|e| io(std::io::Error::other(e)))?;
         if !self.wait_for(at, &lock, byte::SIDECAR, control).map_err(&io)? {
-            return Ok(());
+            return Ok(Wish::Stop);
         }
         at.mem().store(word::SIDECAR, u64::from(sys::pid()), Relaxed);
         at.ring();
-        let mut drained = true;
+        let (mut drained, mut ended) = (true, Wish::Stop);
         if self.wait_for(at, &lock, byte::FLUSHER, control).map_err(&io)? {
             let wish = &mut || {
                 control.pass_on(at);
                 if control.stopped() { Wish::Stop } else { Wish::GoOn }
             };
             let mut flusher = Flusher::take_over(at, &lock, Kind::Sidecar, &mut *self.tell);
-            flusher.run(wish);
+            let _watcher = Watcher::start(at);
+            ended = flusher.run(wish);
             drained = !flusher.is_stuck();
             lock.unlock(byte::FLUSHER).map_err(&io)?;
         }
         at.mem().store(word::SIDECAR, 0, Relaxed);
         lock.unlock(byte::SIDECAR).map_err(&io)?;
-        (self.tell)(Event::Stopped);
-        if drained { Ok(()) } else { Err(RunError::Undrained) }
+        if drained || ended == Wish::Moved { Ok(ended) } else { Err(RunError::Undrained) }
     }
 
     /// Waits for a byte of the lock file; false if it is to stop instead.

@@ -57,6 +57,11 @@ impl std::fmt::Display for Severity {
     }
 }
 
+/// How often one call follows a log to a successor segment.
+const MOVES_MAX: usize = 100;
+/// How long a call that moves to a successor waits until the old segment is drained.
+const MOVE_MIN: Duration = Duration::from_millis(50);
+const MOVE_MAX: Duration = Duration::from_secs(30);
 /// Longest single wait for room before the writer looks whether anybody still flushes.
 const WAIT_MAX: Duration = Duration::from_millis(50);
 
@@ -159,24 +164,22 @@ impl Writer {
             && !rest.is_empty()
         {
             let at = Arc::clone(&self.at);
-            let taken = match self.producer.append_batch(at.0.mem(), severity as u8, rest) {
+            let level = severity as u8;
+            let taken = match self.producer.append_batch(at.0.mem(), level, rest) {
                 Ok(n) => Ok(n),
+                Err(Refused::TooLong) if done > 0 => break, // the next call says so
                 Err(refused) => {
-                    let level = severity as u8;
-                    let mem = at.0.mem();
-                    if refused == Refused::TooLong && done > 0 {
-                        break; // the next call says so
-                    }
                     let count = if done == 0 { rest.len() as u64 } else { 0 };
                     let len = rest.first().map_or(0, Payload::len);
-                    self.refused(refused, severity, len, count, |p| p.append_batch(mem, level, rest))
+                    self.refused(refused, severity, len, count, |p| p.append_batch(at.0.mem(), level, rest))
                 }
             };
             self.ring_if_needed();
             match taken {
                 Ok(n) => done += n,
-                Err(e) if done == 0 => return Err(e),
-                Err(_) => break,
+                Err(Denied::Retired) => self.move_on(severity)?,
+                Err(Denied::Error(e)) if done == 0 => return Err(e),
+                Err(Denied::Error(_)) => break,
             }
         }
         if self.durable && done > 0 {
@@ -219,9 +222,39 @@ impl Writer {
         severity: Severity,
         record: &impl Payload,
     ) -> Result<(), AppendError> {
-        let at = Arc::clone(&self.at);
-        let again = |p: &mut Producer| p.append(at.0.mem(), severity as u8, record).map(|_| ());
-        self.refused(refused, severity, record.len(), 1, again)
+        let mut refused = refused;
+        for _ in 0..MOVES_MAX {
+            if refused == Refused::Retired {
+                self.move_on(severity)?;
+                match self.producer.append(self.at.0.mem(), severity as u8, record) {
+                    Ok(_) => return Ok(()),
+                    Err(again) => refused = again,
+                }
+                continue;
+            }
+            let at = Arc::clone(&self.at);
+            let again = |p: &mut Producer| p.append(at.0.mem(), severity as u8, record).map(|_| ());
+            match self.refused(refused, severity, record.len(), 1, again) {
+                Err(Denied::Retired) => refused = Refused::Retired,
+                Err(Denied::Error(e)) => return Err(e),
+                Ok(()) => return Ok(()),
+            }
+        }
+        Err(AppendError::Detached)
+    }
+
+    /// The segment is retired: this writer goes on in its successor, behind all that stands in the old one.
+    fn move_on(&mut self, severity: Severity) -> Result<(), AppendError> {
+        self.producer.seal(self.at.0.mem());
+        let policy = self.when_full.unwrap_or_else(|| WhenFull::of(self.at.0.mem(), severity as u8));
+        let limit = match policy {
+            WhenFull::Drop => MOVE_MIN,
+            WhenFull::BlockFor(limit) => limit.clamp(MOVE_MIN, MOVE_MAX),
+            WhenFull::Block | WhenFull::WriteThrough => MOVE_MAX,
+        };
+        // If the disk is stuck, the old records come late, but they come.
+        let _ = self.at.0.flush(limit);
+        self.attach_again()
     }
 
     /// The flusher looks at the ring by itself as long as it is awake.
@@ -262,20 +295,20 @@ impl Writer {
         len: usize,
         count: u64,
         mut again: impl FnMut(&mut Producer) -> Result<T, Refused>,
-    ) -> Result<T, AppendError> {
+    ) -> Result<T, Denied> {
         let at = Arc::clone(&self.at);
         let at: &Attached = &at.0;
         if first == Refused::TooLong {
             self.count(slot::TOO_LONG, 1);
-            return Err(AppendError::TooLong { len, max: at.geometry.record_max() });
+            return Err(Denied::Error(AppendError::TooLong { len, max: at.geometry.record_max() }));
         }
         if first == Refused::Retired {
-            return Err(AppendError::Detached);
+            return Err(Denied::Retired);
         }
         let start = sys::monotonic_ns();
         let result = wait_for_room(at, self.when_full, severity as u8, start, || again(&mut self.producer));
         self.count(slot::BLOCKED_NS, sys::monotonic_ns().saturating_sub(start));
-        if matches!(result, Err(AppendError::Full)) {
+        if matches!(result, Err(Denied::Error(AppendError::Full))) {
             self.count(slot::DROPS + 8 * severity as usize, count);
         }
         result
@@ -298,6 +331,13 @@ impl Drop for Writer {
     }
 }
 
+/// Why a record was not taken here.
+enum Denied {
+    Error(AppendError),
+    /// The segment's successor takes it.
+    Retired,
+}
+
 /// Tries until it works or the time is over. After each wait that nobody ended, this thread looks
 /// whether anybody flushes, and does it itself if not: nobody waits because somebody died.
 fn wait_for_room<T>(
@@ -306,7 +346,7 @@ fn wait_for_room<T>(
     level: u8,
     start: u64,
     mut again: impl FnMut() -> Result<T, Refused>,
-) -> Result<T, AppendError> {
+) -> Result<T, Denied> {
     let mem = at.mem();
     let backoff = Backoff::new();
     let mut wait = Duration::from_millis(1);
@@ -321,7 +361,7 @@ fn wait_for_room<T>(
         match again() {
             Ok(done) => return Ok(done),
             Err(Refused::Full) => {}
-            Err(_) => return Err(AppendError::Detached),
+            Err(_) => return Err(Denied::Retired),
         }
         // Looked at again each time: it may be changed while we wait.
         let policy = own.unwrap_or_else(|| WhenFull::of(mem, level));
@@ -331,7 +371,7 @@ fn wait_for_room<T>(
             WhenFull::Block | WhenFull::WriteThrough => Duration::MAX,
         };
         if u128::from(sys::monotonic_ns().saturating_sub(start)) >= limit.as_nanos() {
-            return Err(AppendError::Full);
+            return Err(Denied::Error(AppendError::Full));
         }
         if policy == WhenFull::WriteThrough && at.help() {
             continue;

@@ -75,7 +75,7 @@ pub fn run(options: Options, told: Told, console: Console) -> Result<u8, Failure
 fn weight(event: &Event) -> Told {
     match event {
         Event::Error { .. } | Event::Recovered => Told::Errors,
-        Event::Reaped { lost_unfinished: true, .. } => Told::Warnings,
+        Event::Reaped { lost_unfinished: true, .. } | Event::Moved => Told::Warnings,
         _ => Told::All,
     }
 }
@@ -104,6 +104,9 @@ fn in_words(event: &Event) -> String {
             let lost = if *lost_unfinished { "; the one record it was writing is lost" } else { "" };
             let records = show_count(*records);
             format!("process {pid} ({name}) died without leaving, after {records} records: cleaned up{lost}")
+        }
+        Event::Moved => {
+            "somebody removed the shared memory or the lock file of this log: moved to a new one, nothing is lost".into()
         }
         Event::Stopped => "stopped".into(),
         other => format!("{other:?}"),

@@ -47,6 +47,8 @@ pub enum Event {
         /// Records that it had written; all of them are in the file.
         records: u64,
     },
+    /// Somebody removed the segment from shared memory: all move to a new one, nothing is lost.
+    Moved,
     /// This process flushes no longer.
     Stopped,
 }

@@ -40,6 +40,11 @@ impl Flusher<'_> {
         self.file = self.find(id, &view)?;
         if let Some(file) = &self.file {
             own(file)?;
+            if self.at.is_orphaned() && self.at.successor().is_ok() {
+                // Another segment's flusher may have had the file: what stands in it need not be ours to cut.
+                self.file = None;
+                return Err(Trouble::Busy);
+            }
         }
         let stage = Stage::try_from(cell.op).unwrap_or(Stage::None);
         if stage == Stage::None {

@@ -79,7 +79,7 @@ pub mod word {
     /// Requests served so far (written by the flusher).
     pub const ROTATE_SERVED: usize = 0x1518;
     pub const REOPEN_SERVED: usize = 0x1520;
-    /// 1 = this segment is retired: producers move to its successor at their next lease.
+    /// Not 0 = this segment is retired: producers move to its successor at their next lease. See [`super::retired`].
     pub const RETIRED: usize = 0x1580;
     /// What a producer does when the ring is full: a word for each severity, in the code of
     /// `docs/format.md`. Anybody may change them at any time.
@@ -173,6 +173,14 @@ pub mod gate {
     pub const NAP: u64 = 1;
     /// It sleeps until it is rung: every record rings.
     pub const SLEEP: u64 = 2;
+}
+
+/// Values of [`word::RETIRED`].
+pub mod retired {
+    /// Retired; its flusher still writes to the file.
+    pub const DRAINING: u64 = 1;
+    /// The file is the successor's: what is still found here is handed over to it.
+    pub const LEFT: u64 = 2;
 }
 
 /// Words of one journal cell.

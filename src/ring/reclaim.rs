@@ -109,6 +109,19 @@ impl Drainer {
         revoked
     }
 
+    /// Takes back all leases, so that their owners look whether the segment is retired.
+    pub fn revoke_all<M: Mem>(&mut self, mem: &M) {
+        for chunk in 0..self.geometry.chunks() {
+            let at = self.geometry.state(chunk);
+            let state = State(mem.load(at, Relaxed));
+            if state.phase() == Some(Phase::Open) {
+                // ORDER revoke/relaxed: the collection that follows acquires the owner's last commit. If it
+                // fails, the owner is at work, and the next sweep finds it.
+                let _ = mem.cas(at, state.0, state.with(Phase::Sealed).0, Relaxed, Relaxed);
+            }
+        }
+    }
+
     /// Cleans up after the owner of `slot` if `dead` proves that it is, and frees the slot.
     pub fn reap<M: Mem>(&mut self, mem: &M, slot: u32, dead: impl FnOnce() -> bool) -> bool {
         let reaped = self.reap_begin(mem, slot, dead);

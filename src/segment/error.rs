@@ -103,6 +103,18 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// Whether it comes of somebody removing segment or lock file at this moment.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            OpenError::LockReplaced { .. } => true,
+            OpenError::File(e) | OpenError::Map(MapError::File(e)) => {
+                e.is_absent() || matches!(e, FileError::Unstable { .. })
+            }
+            OpenError::Map(MapError::Exists { .. }) => true,
+            _ => false,
+        }
+    }
+
     pub(super) fn held(lock: &LockFile) -> OpenError {
         let holder = lock.read_note().unwrap_or_default();
         let holder = if holder.is_empty() { "an unknown process".to_owned() } else { holder };

@@ -68,6 +68,7 @@ fn spec(log: &Path, kind: SegmentKind) -> SegmentSpec {
         lock_dir: None,
         mode: 0o600,
         config: [7; at::CONFIG_BYTES],
+        generation: 1,
     }
 }
 

@@ -13,6 +13,7 @@
 //! | `impl Mem for Mapping` | The access rules of [`crate::ring::mem`]. |
 //! | [`Mapping::wait`], [`Mapping::wake`] | Sleep across processes until a word's low half changes, never longer than the time limit; spurious returns are allowed and lost wakes only cost the time limit. Without a kernel primitive: a named event, or naps of at most 5 ms. |
 //! | [`full_barrier_everywhere`] | `true` only if every running thread of every process has passed a full barrier since the call. |
+//! | [`Watch`] | Sleeps until one of some files loses its name; `end` wakes it for good. Where the system cannot tell, `new` fails, and the flusher finds out when it wakes up for another reason. |
 //! | [`process_gone`] | `true` only on proof. Time and silence are no proof. |
 //! | [`LogFile`], [`dir`] | Positioned writes without append mode, an exclusive non-blocking ownership of the whole file (Windows: a sharing mode that still lets others read, rename and delete), and directory operations that fail rather than overwrite unasked. |
 //! | [`segment_dir`] | The place of lock files when nobody chose one: the same for every process of the machine, whatever its environment says (so never `TMPDIR` or `TEMP`), emptied at reboot where there is such a place. |
@@ -42,9 +43,9 @@ use std::path::PathBuf;
 mod unix;
 #[cfg(unix)]
 pub use unix::{
-    Epoch, LockFile, LogFile, Mapping, SegmentObject, block_signals, boot_id, dir, full_barrier_everywhere,
-    make_private_dir, monotonic_ns, pid, pid_namespace, process_gone, program_name, resolve_path,
-    segment_dir, start_time, stop_myself, unix_ns, user, uuid,
+    Epoch, LockFile, LogFile, Mapping, SegmentObject, Watch, block_signals, boot_id, dir,
+    full_barrier_everywhere, make_private_dir, monotonic_ns, pid, pid_namespace, process_gone, program_name,
+    resolve_path, segment_dir, start_time, stop_myself, unix_ns, user, uuid,
 };
 // The seam for Windows: `windows/mod.rs` with the same names, and
 // `#[cfg(windows)] mod windows; #[cfg(windows)] pub use windows::{...};`

@@ -14,12 +14,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use libc::{F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW, F_RDLCK, F_UNLCK, F_WRLCK};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::{pread, pwrite};
 
-use super::descriptor::Descriptor;
-use super::file::{Trust, id_at, open_guarded};
-#[cfg(test)]
-use super::file::{file_id, stat_of};
+use super::descriptor::{Descriptor, DescriptorError, LIMIT};
+use super::file::{Trust, file_id, id_at, open_guarded, stat_of};
 use crate::sys::{Create, FileError, FileId};
 
 /// Bytes of the note that tells people who holds [`OPEN`](crate::sys::byte::OPEN).
@@ -44,6 +43,36 @@ impl LockFile {
     pub fn existing(path: &Path, mode: u32) -> Result<LockFile, FileError> {
         let (fd, id) = open_guarded(path, mode, Create::Never, Trust::Ours)?;
         Ok(LockFile { fd, path: path.to_path_buf(), id })
+    }
+
+    /// Another handle of this very file, whose locks exclude ours; also when its name is gone.
+    pub fn again(&self) -> Result<LockFile, FileError> {
+        if let Ok(other) = LockFile::existing(&self.path, 0o600)
+            && other.id == self.id
+        {
+            return Ok(other);
+        }
+        let io = |e| FileError::io("open again", &self.path, e);
+        let raw = self.raw().map_err(io)?;
+        let open = || {
+            Ok(rustix::fs::open(
+                format!("/proc/self/fd/{raw}"),
+                OFlags::RDWR | OFlags::CLOEXEC,
+                Mode::empty(),
+            )?)
+        };
+        let fd = match Descriptor::open(open) {
+            Ok(fd) => fd,
+            Err(DescriptorError::TableFull) => {
+                return Err(FileError::TooMany { path: self.path.as_path().into(), limit: LIMIT });
+            }
+            Err(DescriptorError::Open(e)) => return Err(io(e)),
+        };
+        let id = fd.fd().and_then(stat_of).map(|stat| file_id(&stat)).map_err(io)?;
+        if id != self.id {
+            return Err(io(io::ErrorKind::NotFound.into()));
+        }
+        Ok(LockFile { fd, path: self.path.clone(), id })
     }
 
     /// The path it was opened at.

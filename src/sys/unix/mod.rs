@@ -19,6 +19,7 @@ mod process;
 mod signal;
 #[allow(unsafe_code)]
 mod wait;
+mod watch;
 
 pub use fork::Epoch;
 pub use lock::LockFile;
@@ -31,6 +32,7 @@ pub use process::{
 };
 pub use signal::{block_signals, stop_myself};
 pub use wait::full_barrier_everywhere;
+pub use watch::Watch;
 
 #[cfg(test)]
 #[allow(unsafe_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
