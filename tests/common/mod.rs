@@ -1,6 +1,8 @@
 //! Real processes for black-box tests: this test binary runs itself again in another role.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub mod os;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -115,6 +117,19 @@ impl Role {
 
     pub fn wait(&mut self) -> bool {
         self.0.wait().unwrap().success()
+    }
+
+    /// Whether it ends well, and in time: one that does not is killed.
+    pub fn ends_well(&mut self, limit: Duration) -> bool {
+        let start = Instant::now();
+        while start.elapsed() < limit {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                return status.success();
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.kill();
+        false
     }
 
     pub fn is_stopped(&self) -> bool {

@@ -9,6 +9,7 @@ use rustix::io::Errno;
 
 use super::descriptor::{Descriptor, DescriptorError, LIMIT};
 use super::process::user;
+use super::standard::above;
 use crate::sys::{Create, FileError, FileId};
 
 /// Read and write, ours alone, no link followed, no waiting for a pipe's other end.
@@ -64,13 +65,13 @@ pub(super) fn irregular(stat: &Stat) -> Option<&'static str> {
 }
 
 pub(super) fn open_plain(path: &Path) -> io::Result<OwnedFd> {
-    Ok(open(path, FLAGS, Mode::empty())?)
+    above(|| Ok(open(path, FLAGS, Mode::empty())?))
 }
 
 /// Creates the file, which must not exist, with exactly this mode, whatever the umask.
 pub(super) fn create_plain(path: &Path, mode: u32) -> io::Result<OwnedFd> {
     let mode = Mode::from_raw_mode(mode);
-    let fd = open(path, FLAGS | OFlags::CREATE | OFlags::EXCL, mode)?;
+    let fd = above(|| Ok(open(path, FLAGS | OFlags::CREATE | OFlags::EXCL, mode)?))?;
     fchmod(&fd, mode)?;
     Ok(fd)
 }

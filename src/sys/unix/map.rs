@@ -19,6 +19,7 @@ use rustix::mm::{Advice, madvise};
 use shared_memory::{Shmem, ShmemConf, ShmemError};
 
 use super::file::{file_id, id_at};
+use super::standard::plugged;
 use crate::ring::mem::Mem;
 use crate::sys::{FileError, FileId, MapError};
 
@@ -122,7 +123,8 @@ impl Mapping {
 
     /// Maps the vetted object `file` by its name, and proves that the name still meant it.
     pub(super) fn named(id: &str, path: &Path, file: File, len: usize) -> Result<Mapping, MapError> {
-        let mut shmem = ShmemConf::new().os_id(id).open().map_err(|e| failed("map", path, e))?;
+        // The crate keeps a descriptor of its own.
+        let mut shmem = plugged(|| ShmemConf::new().os_id(id).open()).map_err(|e| failed("map", path, e))?;
         shmem.set_owner(false);
         let mapping = Mapping::new(path, file, Pages::Named(shmem), len)?;
         match id_at(path) {
@@ -155,7 +157,7 @@ impl Mapping {
 /// Makes a named object of `len` bytes; `Exists` if there is one. Its pages are not touched, and
 /// the crate's habit of removing the name on drop is switched off.
 pub(super) fn make_named(id: &str, path: &Path, len: usize) -> Result<(), MapError> {
-    match ShmemConf::new().os_id(id).size(len).create() {
+    match plugged(|| ShmemConf::new().os_id(id).size(len).create()) {
         Ok(mut shmem) => {
             shmem.set_owner(false);
             Ok(())

@@ -17,6 +17,7 @@ mod path;
 mod process;
 #[allow(unsafe_code)]
 mod signal;
+mod standard;
 #[allow(unsafe_code)]
 mod wait;
 mod watch;
