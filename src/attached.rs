@@ -8,7 +8,7 @@ use crate::ring::layout::{Geometry, Phase, SlotPhase, SlotWord, State, gate, slo
 use crate::ring::mem::Mem;
 use crate::ring::reclaim::{Identity, deregister, occupant, register};
 use crate::segment::{self, Segment, SegmentSpec};
-use crate::sys::{self, Epoch, LockFile, Mapping, Watch, byte};
+use crate::sys::{self, Epoch, LockFile, Mapping, SizeLimitIsAnError, Watch, byte};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -128,6 +128,7 @@ impl Target {
 
 impl Attached {
     pub(crate) fn new(target: &Target, role: Role, program: Option<&str>) -> Result<Attached, OpenError> {
+        let _limit = SizeLimitIsAnError::new();
         let (segment, lock, _) = Segment::enter(&target.spec)?;
         let config = Config::decode(&segment.header().config)
             .ok_or_else(|| OpenError::Config { segment: target.spec.id.clone() })?;
@@ -267,6 +268,7 @@ impl Attached {
         if !lock.lock_within(byte::FLUSHER, patience).unwrap_or(false) {
             return false;
         }
+        let _limit = SizeLimitIsAnError::new();
         let mut deaf = |_| {};
         Flusher::take_over(self, &lock, Kind::Helper, &mut deaf).help()
     }
@@ -405,6 +407,7 @@ impl Drop for Membership {
             return; // a forked child's copy: everything in it is the parent's
         }
         let at = &self.0;
+        let _limit = SizeLimitIsAnError::new();
         at.leave();
         // If it fails, the segment stays for whoever comes next, as after a kill. Not if somebody removed it:
         // then nobody comes.

@@ -7,7 +7,7 @@ use crate::log::Log;
 use crate::options::{Difference, Options};
 use crate::ring::layout::word;
 use crate::ring::mem::Mem;
-use crate::sys::{self, LockFile, byte};
+use crate::sys::{self, LockFile, SizeLimitIsAnError, byte};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -143,7 +143,9 @@ impl Sidecar {
             let member: Arc<Membership> = self.log.attached()?;
             let at = &member.0;
             control.set_running(Some(Arc::clone(at)));
+            let limit = SizeLimitIsAnError::new();
             let done = self.run_attached(at, control);
+            drop(limit);
             control.set_running(None);
             // Else its segment was removed by somebody, and the log goes on in another.
             if done? != Wish::Moved {

@@ -16,6 +16,7 @@
 //! | [`Watch`] | Sleeps until one of some files loses its name; `end` wakes it for good. Where the system cannot tell, `new` fails, and the flusher finds out when it wakes up for another reason. |
 //! | [`process_gone`] | `true` only on proof. Time and silence are no proof. |
 //! | [`LogFile`], [`dir`] | Positioned writes without append mode, an exclusive non-blocking ownership of the whole file (Windows: a sharing mode that still lets others read, rename and delete), and directory operations that fail rather than overwrite unasked. |
+//! | [`SizeLimitIsAnError`] | While it lives, no limit on the size of files ends the process. Where there is no such limit, it does nothing. |
 //! | [`segment_dir`] | The place of lock files when nobody chose one: the same for every process of the machine, whatever its environment says (so never `TMPDIR` or `TEMP`), emptied at reboot where there is such a place. |
 //!
 //! # Rights
@@ -43,7 +44,7 @@ use std::path::PathBuf;
 mod unix;
 #[cfg(unix)]
 pub use unix::{
-    Epoch, LockFile, LogFile, Mapping, SegmentObject, Watch, block_signals, boot_id, dir,
+    Epoch, LockFile, LogFile, Mapping, SegmentObject, SizeLimitIsAnError, Watch, block_signals, boot_id, dir,
     full_barrier_everywhere, make_private_dir, monotonic_ns, pid, pid_namespace, process_gone, program_name,
     resolve_path, segment_dir, start_time, stop_myself, unix_ns, user, uuid,
 };

@@ -31,7 +31,7 @@ pub use path::{make_private_dir, resolve_path};
 pub use process::{
     boot_id, monotonic_ns, pid, pid_namespace, process_gone, program_name, start_time, unix_ns, user, uuid,
 };
-pub use signal::{block_signals, stop_myself};
+pub use signal::{SizeLimitIsAnError, block_signals, stop_myself};
 pub use wait::full_barrier_everywhere;
 pub use watch::Watch;
 

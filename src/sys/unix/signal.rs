@@ -1,4 +1,8 @@
-//! Signals: our threads take none, and tests stop their own process.
+//! Signals: our threads take none, the host's threads none on our account, and tests stop their own process.
+
+use std::marker::PhantomData;
+use std::mem::zeroed;
+use std::ptr::null_mut;
 
 /// Blocks every signal in the calling thread, so that the host's handlers run in the host's threads.
 pub fn block_signals() {
@@ -9,6 +13,72 @@ pub fn block_signals() {
         libc::sigfillset(all.as_mut_ptr());
         libc::pthread_sigmask(libc::SIG_BLOCK, all.as_ptr(), std::ptr::null_mut());
     }
+}
+
+/// While it lives, a file that would grow beyond the process's limit (`RLIMIT_FSIZE`) is an error (`EFBIG`) in
+/// this thread, and not also a signal (SIGXFSZ), which would end the process.
+#[derive(Debug)]
+#[must_use]
+pub struct SizeLimitIsAnError {
+    /// What this thread did with the signal before; an earlier one is not ours to take away.
+    was_blocked: bool,
+    was_pending: bool,
+    /// The mask is this thread's.
+    _thread: PhantomData<*mut ()>,
+}
+
+impl SizeLimitIsAnError {
+    /// From now on.
+    #[allow(clippy::new_without_default, reason = "has an effect")]
+    pub fn new() -> SizeLimitIsAnError {
+        // SAFETY: all zeros are a valid set, which the call overwrites.
+        let mut before: libc::sigset_t = unsafe { zeroed() };
+        let only = size_signal();
+        // SAFETY: both sets are locals; the second is initialised by the call.
+        unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const only, &raw mut before) };
+        let (was_blocked, was_pending) = (has_size_signal(&before), is_pending());
+        SizeLimitIsAnError { was_blocked, was_pending, _thread: PhantomData }
+    }
+}
+
+impl Drop for SizeLimitIsAnError {
+    fn drop(&mut self) {
+        let only = size_signal();
+        if !self.was_pending && is_pending() {
+            // SAFETY: a null info is allowed; the set and the time (zero: no waiting) are locals.
+            unsafe {
+                let now: libc::timespec = zeroed();
+                libc::sigtimedwait(&raw const only, null_mut(), &raw const now);
+            }
+        }
+        if !self.was_blocked {
+            // SAFETY: reads a local; a null old set is allowed.
+            unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const only, null_mut()) };
+        }
+    }
+}
+
+fn size_signal() -> libc::sigset_t {
+    // SAFETY: all zeros are a valid set; both calls only write to it.
+    unsafe {
+        let mut set: libc::sigset_t = zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, libc::SIGXFSZ);
+        set
+    }
+}
+
+fn has_size_signal(set: &libc::sigset_t) -> bool {
+    // SAFETY: reads an initialised set.
+    unsafe { libc::sigismember(set, libc::SIGXFSZ) == 1 }
+}
+
+fn is_pending() -> bool {
+    // SAFETY: all zeros are a valid set, which the call overwrites.
+    let mut set: libc::sigset_t = unsafe { zeroed() };
+    // SAFETY: writes to a local.
+    unsafe { libc::sigpending(&raw mut set) };
+    has_size_signal(&set)
 }
 
 /// Stops this process until somebody continues it. The signal goes to the calling thread, which is
