@@ -141,13 +141,20 @@ fn candidate(seat: &Seat, lock: &LockFile) -> std::io::Result<()> {
     let who = seat.who().at.clone();
     let Some(at) = who else { return lock.unlock(byte::FLUSHER) };
     let turn = if at.wish(lock) == Wish::GoOn { begin(&at) } else { None };
+    let mut gives_way = false;
     if turn.is_some() {
         let _watcher = Watcher::start(&at);
         let mut deaf = |_| {};
-        Flusher::take_over(&at, lock, Kind::Thread, &mut deaf).run(&mut || at.wish(lock));
+        let mut flusher = Flusher::take_over(&at, lock, Kind::Thread, &mut deaf);
+        flusher.run(&mut || at.wish(lock));
+        gives_way = flusher.gives_way();
     }
     let done = lock.unlock(byte::FLUSHER);
     drop(turn);
+    if gives_way {
+        // Time for the others, who wait in the kernel; alone, we try again.
+        std::thread::sleep(PAUSE);
+    }
     done
 }
 

@@ -100,6 +100,8 @@ pub(crate) struct Flusher<'a> {
     /// Unwritten trouble: not before, and how long the next delay is; 0 = none.
     retry_ns: u64,
     delay_ns: u64,
+    /// This process met a limit of its own; another one may get on.
+    hampered: bool,
     dirty_ns: Option<u64>,
     /// Bytes were written to the file since its last sync; and the archives have been synced in this turn.
     unsynced: bool,
@@ -144,6 +146,7 @@ impl<'a> Flusher<'a> {
             truncated: 0,
             retry_ns: 0,
             delay_ns: 0,
+            hampered: false,
             dirty_ns: None,
             unsynced: true,
             archives_synced: false,
@@ -188,6 +191,7 @@ impl<'a> Flusher<'a> {
             // who may never pause, have flushers of their own.
             last_sweeps += u32::from(asked == Wish::Stop);
             if asked == Wish::Yield
+                || self.gives_way()
                 || last_sweeps >= STOP_SWEEPS
                 || (last_sweeps > 0 && self.is_drained(swept))
             {
@@ -233,6 +237,12 @@ impl<'a> Flusher<'a> {
         self.tell_drops(true);
         self.sync_at_the_end();
         swept
+    }
+
+    /// True for a thread that met a limit of its own process. (A sidecar is there to stay, and a helper
+    /// ends by itself.)
+    pub(crate) fn gives_way(&self) -> bool {
+        self.hampered && self.kind == Kind::Thread
     }
 
     /// True if records are kept back because the file cannot be written.

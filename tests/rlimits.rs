@@ -6,7 +6,7 @@
 mod common;
 
 use common::os::{exit_now, is_root, limit};
-use common::{LOG, Place, ROLE, assert_complete, by_name};
+use common::{LOG, Place, ROLE, assert_complete, by_name, until};
 use crlog::{KIB, Log, Options, Writer};
 use std::fs::File;
 use std::time::Duration;
@@ -33,7 +33,21 @@ fn child_role() {
             let error = log.flush(SECOND).unwrap_err().to_string();
             assert!(error.contains("File too large"), "{error}");
         }
+        "flushes in a thread" => {
+            limit(libc::RLIMIT_FSIZE, 64 * 1024);
+            let log = options.open().unwrap();
+            let mut w = log.writer().unwrap();
+            // Many times round the ring: somebody must be able to write the file.
+            write(&mut w, 0..200_000);
+        }
         "no descriptor is left" => no_descriptor_is_left(options),
+        "no descriptor is left to the flusher" => {
+            let log = options.open().unwrap();
+            let mut w = log.writer().unwrap();
+            let held = all_descriptors();
+            write(&mut w, 0..200_000);
+            drop(held);
+        }
         "no thread can be had" => no_thread_can_be_had(options),
         "no room in the address space" => no_room_in_the_address_space(&options),
         other => panic!("no such role: {other}"),
@@ -151,12 +165,42 @@ fn a_helper_that_meets_the_size_limit_gets_an_error_and_its_records_wait_for_oth
 }
 
 #[test]
+fn a_flusher_that_meets_the_size_limit_gives_way_to_another_process() {
+    let place = Place::new();
+    // The limited one is elected: this process has no thread until it has a writer.
+    let log = place.options().ring_bytes(256 * KIB).open().unwrap();
+    let mut limited = place.child("flushes in a thread", "");
+    until(10 * SECOND, "the error", || log.stats().counters.io_errors > 0);
+    let _w = log.writer().unwrap();
+    assert!(limited.ends_well(10 * SECOND));
+    log.flush(10 * SECOND).unwrap();
+    let got = by_name(&place.lines_now());
+    assert_complete(&got);
+    assert_eq!(got["p"].len(), 200_000);
+}
+
+#[test]
 fn records_wait_while_a_process_has_no_descriptor_left() {
     let place = Place::new();
     assert!(place.child("no descriptor is left", "").ends_well(10 * SECOND));
     let got = by_name(&place.lines());
     assert_complete(&got);
     assert_eq!(got["p"].len(), 3000);
+}
+
+#[test]
+fn a_flusher_without_descriptors_rotates_through_another_process() {
+    let place = Place::new();
+    let options = place.options().ring_bytes(256 * KIB).max_bytes(50_000).backups(1000);
+    let log = options.open().unwrap();
+    let mut limited = place.child("no descriptor is left to the flusher", "");
+    until(10 * SECOND, "the error", || log.stats().counters.io_errors > 0);
+    let _w = log.writer().unwrap();
+    assert!(limited.ends_well(10 * SECOND));
+    log.flush(10 * SECOND).unwrap();
+    let got = by_name(&place.lines_now());
+    assert_complete(&got);
+    assert_eq!(got["p"].len(), 200_000);
 }
 
 #[test]

@@ -14,6 +14,9 @@ use std::time::Duration;
 pub(super) const EIO: i32 = 5;
 const EBUSY: i32 = 16;
 const EINVAL: i32 = 22;
+/// Error numbers of the process's own limits, which another process may not have.
+const EMFILE: i32 = 24;
+const EFBIG: i32 = 27;
 
 pub(super) enum Trouble {
     Io(&'static str, io::Error),
@@ -45,6 +48,7 @@ impl Flusher<'_> {
             Trouble::File(_) => (Some(EINVAL), io::ErrorKind::Other),
             Trouble::Rotation(_) | Trouble::Deposed => return Failure::Other, // told where it happened
         };
+        self.hampered |= matches!(errno, Some(EMFILE | EFBIG));
         self.at.mem().store(word::FLUSHER_ERROR, errno.unwrap_or(EIO) as u64, Relaxed);
         Failure::from(kind)
     }
