@@ -210,7 +210,7 @@ impl Attached {
         let pid = sys::pid();
         let id = Identity {
             pid: u64::from(pid),
-            start: sys::start_time(pid).unwrap_or(0),
+            start: sys::own_start_time().unwrap_or(0),
             pid_ns: sys::pid_namespace(),
             attached_ns: sys::unix_ns(),
             name: program.map_or_else(sys::program_name, str::to_owned),

@@ -126,7 +126,7 @@ impl<'a> Flusher<'a> {
         t.drainer.manner = notes::manner(&at.config);
         let pid = sys::pid();
         mem.store(word::FLUSHER_PID, u64::from(pid), Relaxed);
-        mem.store(word::FLUSHER_START, sys::start_time(pid).unwrap_or(0), Relaxed);
+        mem.store(word::FLUSHER_START, sys::own_start_time().unwrap_or(0), Relaxed);
         mem.store(word::FLUSHER_KIND, kind as u64, Relaxed);
         mem.store(word::FLUSHER_ERROR, 0, Relaxed);
         set_gate(mem, gate::RUN);
@@ -480,5 +480,9 @@ pub(crate) fn is_dead(lock: &LockFile, slot: u32, id: &crate::ring::reclaim::Ide
     if !lock.held_by_other(byte::slot(slot)).unwrap_or(true) {
         return true;
     }
-    id.pid_ns == sys::pid_namespace() && id.pid != 0 && sys::process_gone(id.pid as u32, id.start)
+    // 0: its namespace is unknown, and so is what its pid means.
+    id.pid_ns != 0
+        && id.pid_ns == sys::pid_namespace()
+        && id.pid != 0
+        && sys::process_gone(id.pid as u32, id.start)
 }

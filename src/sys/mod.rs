@@ -45,8 +45,8 @@ mod unix;
 #[cfg(unix)]
 pub use unix::{
     Epoch, LockFile, LogFile, Mapping, SegmentObject, SizeLimitIsAnError, Watch, block_signals, boot_id, dir,
-    full_barrier_everywhere, make_private_dir, monotonic_ns, pid, pid_namespace, process_gone, program_name,
-    resolve_path, segment_dir, start_time, stop_myself, unix_ns, user, uuid,
+    full_barrier_everywhere, make_private_dir, monotonic_ns, own_start_time, pid, pid_namespace,
+    process_gone, program_name, resolve_path, segment_dir, stop_myself, unix_ns, user, uuid,
 };
 // The seam for Windows: `windows/mod.rs` with the same names, and
 // `#[cfg(windows)] mod windows; #[cfg(windows)] pub use windows::{...};`

@@ -36,7 +36,17 @@ impl Place {
 
     /// Starts this binary in a role: the function behind `child_role` decides what it does.
     pub fn child(&self, role: &str, name: &str) -> Role {
-        let child = Command::new(std::env::current_exe().unwrap())
+        self.child_under(&[], role, name)
+    }
+
+    /// The same, run by another program: `wrapper`, which gets this binary and its arguments as the rest of
+    /// its own. A shell finds them in `$0` and `$@`.
+    pub fn child_under(&self, wrapper: &[&str], role: &str, name: &str) -> Role {
+        let me = std::env::current_exe().unwrap();
+        let mut words: Vec<&std::ffi::OsStr> = wrapper.iter().map(std::ffi::OsStr::new).collect();
+        words.push(me.as_os_str());
+        let child = Command::new(words[0])
+            .args(&words[1..])
             .args(["child_role", "--exact", "--nocapture", "--test-threads=1"])
             .env(ROLE, role)
             .env(LOG, self.log())

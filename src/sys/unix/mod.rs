@@ -29,7 +29,8 @@ pub use map::Mapping;
 pub use object::{SegmentObject, segment_dir};
 pub use path::{make_private_dir, resolve_path};
 pub use process::{
-    boot_id, monotonic_ns, pid, pid_namespace, process_gone, program_name, start_time, unix_ns, user, uuid,
+    boot_id, monotonic_ns, own_start_time, pid, pid_namespace, process_gone, program_name, unix_ns, user,
+    uuid,
 };
 pub use signal::{SizeLimitIsAnError, block_signals, stop_myself};
 pub use wait::full_barrier_everywhere;

@@ -2,7 +2,8 @@
 //!
 //! The kernel's locks are the first evidence of life; this is the second, and what people are shown.
 //! A pid means something only within its pid namespace, and a start time only within its time
-//! namespace, so [`pid_namespace`] names both: compare it before asking [`process_gone`].
+//! namespace, so [`pid_namespace`] names both: compare it before asking [`process_gone`]. Both come from
+//! `/proc`, which may be missing, or be that of another namespace.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -27,8 +28,14 @@ pub fn user() -> u32 {
 }
 
 /// When a process started, in the kernel's ticks since boot; with the pid it names a process.
-pub fn start_time(pid: u32) -> Option<u64> {
+pub(super) fn start_time(pid: u32) -> Option<u64> {
     parse_start(&fs::read(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// Our own start time. By another name than our pid, which means somebody else where `/proc` is that of
+/// another pid namespace.
+pub fn own_start_time() -> Option<u64> {
+    parse_start(&fs::read("/proc/self/stat").ok()?)
 }
 
 /// Field 22 of `/proc/<pid>/stat`. The name in field 2 may hold anything, also `)` and spaces, so
@@ -39,7 +46,8 @@ pub(super) fn parse_start(stat: &[u8]) -> Option<u64> {
     rest.split_ascii_whitespace().nth(22 - 3)?.parse().ok()
 }
 
-/// The pid namespace (low half) and time namespace (high half) we are in; 0 if unknown.
+/// The pid namespace (low half) and time namespace (high half) we are in; 0 if unknown, which is not a
+/// namespace: two that do not know theirs have nothing in common.
 pub fn pid_namespace() -> u64 {
     let number = |name: &str| fs::metadata(Path::new("/proc/self/ns").join(name)).map(|m| m.ino());
     match number("pid") {

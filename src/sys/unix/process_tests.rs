@@ -1,7 +1,5 @@
-use super::process::{parse_start, parse_uuid, shorten};
-use super::{
-    boot_id, monotonic_ns, pid, pid_namespace, process_gone, program_name, start_time, unix_ns, uuid,
-};
+use super::process::{own_start_time, parse_start, parse_uuid, shorten, start_time};
+use super::{boot_id, monotonic_ns, pid, pid_namespace, process_gone, program_name, unix_ns, uuid};
 
 #[test]
 fn a_name_full_of_parentheses_does_not_hide_the_start_time() {
@@ -18,6 +16,7 @@ fn a_name_full_of_parentheses_does_not_hide_the_start_time() {
 #[test]
 fn we_are_not_gone_and_an_ended_child_is() {
     let start = start_time(pid()).unwrap();
+    assert_eq!(own_start_time(), Some(start));
     assert!(!process_gone(pid(), start));
     assert!(!process_gone(pid(), 0), "an unknown start time proves nothing");
     assert!(process_gone(pid(), start + 1), "that was another process");
