@@ -1,11 +1,12 @@
 //! Sleeping on a word of the segment, across processes.
 //!
 //! Constraints: no sleep without a time limit; a wake is a hint and may be lost with whoever should
-//! have sent it; the futex is shared, not private to the process.
+//! have sent it; the futex is shared, not private to the process; and a signal is neither a wake nor the
+//! end of the time, or whoever gets one every millisecond would never look whether anybody still flushes.
 
 use std::io;
 use std::sync::atomic::AtomicU32;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::thread::futex;
@@ -17,12 +18,18 @@ impl Mapping {
     /// Sleeps until the low half of the word at `at` is not `expected` or somebody wakes us, at most
     /// `limit`. `false` = the time passed. Look at the word again in either case.
     pub fn wait(&self, at: usize, expected: u32, limit: Duration) -> bool {
-        let limit = Timespec {
-            tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: limit.subsec_nanos().into(),
-        };
-        let done = futex::wait(self.low_half(at), futex::Flags::empty(), expected, Some(&limit));
-        done != Err(Errno::TIMEDOUT)
+        let started = Instant::now();
+        loop {
+            let left = limit.saturating_sub(started.elapsed());
+            let time = Timespec {
+                tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+                tv_nsec: left.subsec_nanos().into(),
+            };
+            match futex::wait(self.low_half(at), futex::Flags::empty(), expected, Some(&time)) {
+                Err(Errno::INTR) => {}
+                done => return done != Err(Errno::TIMEDOUT),
+            }
+        }
     }
 
     /// Wakes one sleeper on the word at `at`, or all of them. Returns how many there were.
