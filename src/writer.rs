@@ -140,6 +140,36 @@ impl Writer {
         self.at.0.sync(limit).map_err(|failed| DurableError::Sync(failed.tell(&self.at.0, limit)))
     }
 
+    /// Writes one record without ever waiting, allocating or locking: the only call of crlog that a signal
+    /// handler may make, through a writer that nothing else uses.
+    ///
+    /// Whatever would take more than that is refused: a full ring ([`AppendError::Full`], counted as a drop,
+    /// whatever the policy says), a record longer than a chunk takes ([`AppendError::TooLong`]), and a forked
+    /// child's first record ([`AppendError::Detached`]). In a log that is durable throughout it does not wait for
+    /// the disk either.
+    pub fn try_log(&mut self, severity: Severity, bytes: &[u8]) -> Result<(), AppendError> {
+        if !self.epoch.is_current() {
+            return Err(AppendError::Detached);
+        }
+        let (end, end_len) = (self.end, self.end_len);
+        let line = Line { bytes, end: end.get(..end_len).unwrap_or(&[]) };
+        let (len, max) = (line.len(), self.at.0.geometry.inline_max());
+        if len > max {
+            self.count(slot::TOO_LONG, 1);
+            return Err(AppendError::TooLong { len, max });
+        }
+        let done = self.producer.append(self.at.0.mem(), severity as u8, &line);
+        self.ring_if_needed();
+        match done {
+            Ok(_) => Ok(()),
+            Err(Refused::Full | Refused::TooLong) => {
+                self.count(slot::DROPS + 8 * severity as usize, 1);
+                Err(AppendError::Full)
+            }
+            Err(Refused::Retired) => Err(AppendError::Detached),
+        }
+    }
+
     /// Writes one record that consists of several parts, without putting them together first.
     pub fn append_vectored(&mut self, severity: Severity, parts: &[&[u8]]) -> Result<(), AppendError> {
         let (end, end_len) = (self.end, self.end_len);
