@@ -42,6 +42,7 @@ fn child_role() {
             write_until(log, stop, 1);
         }),
         "forks and is killed" => forks_and_is_killed(small),
+        "the child stops in the middle" => the_child_stops_in_the_middle(small),
         "forks deep" => forks_deep(small),
         "forks and the child leaves" => the_child_leaves(small),
         "executes in a child" => executes_in_a_child(small),
@@ -109,6 +110,20 @@ fn forks_and_is_killed(options: Options) {
         // SAFETY: asks for our own number.
         signal(unsafe { libc::getpid() }, libc::SIGKILL);
     });
+}
+
+/// The child, with its parent's writer in its hands, is in the middle of a record when its parent dies.
+fn the_child_stops_in_the_middle(options: Options) {
+    let log = options.open().unwrap();
+    let mut w = log.writer().unwrap();
+    line(&mut w, "parent", 0, 1);
+    let child = fork(|| {
+        line(&mut w, "child", 0, 1);
+        w.append_stopping_in_the_middle(b"child 1").unwrap();
+        line(&mut w, "child", 2, 1);
+    });
+    std::fs::write(format!("{}.child", log.path().display()), format!("{child} ")).unwrap();
+    std::thread::sleep(LONG);
 }
 
 /// Children of children of children, all of them writing through the first one's writer.
@@ -258,6 +273,33 @@ fn children_of_a_flusher_killed_in_mid_batch_go_on_and_lose_nothing() {
     assert_complete(&got);
     assert_eq!(got.len(), 30);
     assert!(got.values().all(|n| n.len() == 2000));
+}
+
+#[test]
+fn a_child_in_the_middle_of_a_record_is_not_taken_for_its_dead_parent() {
+    let place = Place::new();
+    let log = place.options().open().unwrap();
+    let mut w = log.writer().unwrap();
+    let mut parent = place.child("the child stops in the middle", "");
+    let note = || std::fs::read_to_string(place.log().with_extension("log.child")).unwrap_or_default();
+    until(LONG, "the fork", || note().ends_with(' '));
+    let child: i32 = note().trim().parse().unwrap();
+    let state = || std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+    until(LONG, "the stop", || state().contains(") T "));
+    parent.kill();
+    let mut n = 0;
+    until(LONG, "the cleaning up", || {
+        line(&mut w, "other", n, 1000);
+        n += 1;
+        log.stats().counters.reaped == 1
+    });
+    signal(child, libc::SIGCONT);
+    until(LONG, "the child's end", || log.stats().producers.iter().filter(|p| p.alive).count() == 1);
+    assert_eq!(log.stats().counters.lost_unfinished, 0);
+    drop((w, log));
+    let got = numbered(&place);
+    assert_complete(&got);
+    assert_eq!((&got["parent"][..], &got["child"][..]), (&[0][..], &[0, 1, 2][..]));
 }
 
 #[test]
