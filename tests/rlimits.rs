@@ -40,6 +40,10 @@ fn child_role() {
             // Many times round the ring: somebody must be able to write the file.
             write(&mut w, 0..200_000);
         }
+        "sidecar" => {
+            limit(libc::RLIMIT_FSIZE, 64 * 1024);
+            options.sidecar().unwrap().run(&crlog::Control::default()).unwrap();
+        }
         "no descriptor is left" => no_descriptor_is_left(options),
         "no descriptor is left to the flusher" => {
             let log = options.open().unwrap();
@@ -177,6 +181,24 @@ fn a_flusher_that_meets_the_size_limit_gives_way_to_another_process() {
     let got = by_name(&place.lines_now());
     assert_complete(&got);
     assert_eq!(got["p"].len(), 200_000);
+}
+
+#[test]
+fn a_sidecar_that_meets_the_size_limit_lives_and_keeps_its_place() {
+    let place = Place::new();
+    let log = place.options().open().unwrap();
+    let mut sidecar = place.child("sidecar", "");
+    until(10 * SECOND, "the sidecar's turn", || log.stats().flusher.is_some_and(|f| f.sidecar));
+    let mut w = log.writer().unwrap();
+    write(&mut w, 0..20_000);
+    until(10 * SECOND, "the error", || log.stats().error == Some(libc::EFBIG));
+    assert!(log.flush(SECOND / 2).unwrap_err().to_string().contains("File too large"));
+    assert_eq!(log.stats().flusher.unwrap().pid as i32, sidecar.pid());
+    sidecar.kill();
+    log.flush(10 * SECOND).unwrap();
+    let got = by_name(&place.lines_now());
+    assert_complete(&got);
+    assert_eq!(got["p"].len(), 20_000);
 }
 
 #[test]
