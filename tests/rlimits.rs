@@ -48,8 +48,13 @@ fn child_role() {
         "no descriptor is left to the flusher" => {
             let log = options.open().unwrap();
             let mut w = log.writer().unwrap();
+            write(&mut w, 0..1);
+            // Its thread has what it needs until the next rotation.
+            let own = u64::from(std::process::id());
+            until(10 * SECOND, "its turn", || log.stats().flusher.is_some_and(|f| f.pid == own));
+            log.flush(10 * SECOND).unwrap();
             let held = all_descriptors();
-            write(&mut w, 0..200_000);
+            write(&mut w, 1..200_000);
             drop(held);
         }
         "no thread can be had" => no_thread_can_be_had(options),
