@@ -49,6 +49,9 @@ impl Flusher<'_> {
     }
 
     pub(super) fn until_next_duty(&self, limit: Duration) -> Duration {
+        if self.retry_ns != 0 {
+            return limit; // a sync that has failed is overdue, and tried again with everything else
+        }
         let (Fsync::Interval(every), Some(since)) = (self.at.config.fsync, self.dirty_ns) else {
             return limit;
         };
