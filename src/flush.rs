@@ -9,7 +9,7 @@
 //! | file longer by more, or shorter | left alone; writing goes on at its end | `FileSurprises` |
 //! | file moved, deleted, replaced | a new file, or the one that is there, at its end | `FileSurprises` |
 //! | rotation under way | finished, or abandoned with the old file kept | `Rotations` |
-//! | write refused | batch taken back, tried again after 10 ms to 1 s; the ring fills meanwhile | `IoErrors` |
+//! | write refused | batch taken back, tried again after 10 ms to 0.5 s; the ring fills meanwhile | `IoErrors` |
 //! | log file in use by another segment's flusher | nothing is written; tried again | `IoErrors` |
 
 use crate::attached::Attached;
@@ -54,7 +54,7 @@ const CHECK_DEAD_NS: u64 = 1000 * MS;
 const CHECK_DEAD_PRESSED_NS: u64 = 10 * MS;
 /// Delays between attempts to write after a failure.
 const RETRY_MIN_NS: u64 = 10 * MS;
-const RETRY_MAX_NS: u64 = 1000 * MS;
+const RETRY_MAX_NS: u64 = 500 * MS;
 
 /// What the flusher's host wants of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
