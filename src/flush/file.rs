@@ -178,13 +178,7 @@ impl Flusher<'_> {
                 self.cell.op = u64::from(*stage);
                 self.commit()
             }
-            Action::Rename { from, to, replaces: true } => {
-                let oldest = self.hold(to);
-                let done = sys::dir::rename(&path(from), &path(to)).map_err(|e| Trouble::Io("rename", e));
-                self.let_go(oldest);
-                done
-            }
-            Action::Rename { from, to, replaces: false } => {
+            Action::Rename { from, to } => {
                 sys::dir::rename_new(&path(from), &path(to)).map_err(|e| Trouble::Io("rename", e))
             }
             Action::Remove { name } => {

@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 /// One move of the shift: one system call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Move {
-    /// `from` becomes `to`. Only if `replaces` may there be a file at `to`: the oldest.
-    Rename { from: Member, to: Member, replaces: bool },
-    /// The oldest is removed, because what comes after it has another ending.
+    /// `from` becomes `to`, which must be free.
+    Rename { from: Member, to: Member },
+    /// One that fell off in an earlier rotation is removed.
     Remove(Member),
 }
 
-/// The members with numbers `0..=backups`. Those above are nobody's business here.
+/// The members with numbers `0..=backups`, and those that are on their way out. Those above are nobody's
+/// business here.
 #[derive(Clone, Debug)]
 pub(super) struct Chain {
     members: BTreeSet<Member>,
@@ -22,7 +23,9 @@ pub(super) struct Chain {
 
 impl Chain {
     pub(super) fn new(members: impl Iterator<Item = Member>, backups: u32) -> Self {
-        let members = members.filter(|member| member.number <= backups).collect();
+        let backups = backups.min(Member::OUT - 1);
+        let ours = |member: &Member| member.number <= backups || member.number == Member::OUT;
+        let members = members.filter(ours).collect();
         let gap = 0;
         let mut chain = Self { members, backups, gap };
         chain.advance_gap();
@@ -31,21 +34,26 @@ impl Chain {
 
     /// What to do next so that number 0 becomes free; `None` when it is.
     pub(super) fn next_move(&self) -> Option<Move> {
-        let gap = Some(self.gap).filter(|gap| *gap <= self.backups);
-        let target = gap.unwrap_or(self.backups);
-        let from = self.first_at(target.checked_sub(1)?)?;
-        let to = from.at(target);
-        Some(match self.first_at(target) {
-            Some(oldest) if self.has_two(target) || oldest != to => Move::Remove(oldest),
-            oldest => Move::Rename { from, to, replaces: oldest.is_some() },
-        })
+        let last = self.gap.checked_sub(1)?;
+        let from = self.first_at(last)?;
+        if last < self.backups {
+            return Some(Move::Rename { from, to: from.at(self.gap) });
+        }
+        // Full: the oldest gives way, but is there until the new file is. Without backups nothing moves.
+        let to = Some(from.at(Member::OUT)).filter(|_| last > 0)?;
+        Some(if self.members.contains(&to) { Move::Remove(to) } else { Move::Rename { from, to } })
+    }
+
+    /// What has fallen off once a rotation has succeeded.
+    pub(super) fn fallen(&self) -> Option<Member> {
+        self.first_at(Member::OUT)
     }
 
     /// The move was made.
     pub(super) fn apply(&mut self, done: Move) {
         match done {
             Move::Remove(member) => self.forget(member),
-            Move::Rename { from, to, .. } => {
+            Move::Rename { from, to } => {
                 self.members.insert(to);
                 self.forget(from);
             }
@@ -55,8 +63,10 @@ impl Chain {
     /// The member is no more.
     pub(super) fn forget(&mut self, member: Member) {
         self.members.remove(&member);
-        self.gap = self.gap.min(member.number);
-        self.advance_gap();
+        if member.number != Member::OUT {
+            self.gap = self.gap.min(member.number);
+            self.advance_gap();
+        }
     }
 
     fn advance_gap(&mut self) {
@@ -68,16 +78,8 @@ impl Chain {
 
     /// The member with that number; the older one if there are two.
     fn first_at(&self, number: u32) -> Option<Member> {
-        self.all_at(number).next()
-    }
-
-    fn has_two(&self, number: u32) -> bool {
-        self.all_at(number).nth(1).is_some()
-    }
-
-    fn all_at(&self, number: u32) -> impl Iterator<Item = Member> + '_ {
         let from = Member::LOG.at(number);
-        self.members.range(from..).copied().take_while(move |member| member.number == number)
+        self.members.range(from..).next().copied().filter(|member| member.number == number)
     }
 }
 

@@ -78,6 +78,7 @@ fn happen(disk: &mut Disk, driver: Driver, policy: &mut Policy, event: &Event) -
         }
         Event::Configure { backups } => {
             policy.backups = backups;
+            disk.reconfigured();
             None
         }
         Event::Wait { ms } => {

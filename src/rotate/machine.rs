@@ -90,17 +90,15 @@ pub struct View {
 pub enum Action {
     /// Commit the stage as an empty batch, with the file and the end that the journal has already.
     Journal(Stage),
-    /// Rename a file of the directory.
+    /// Rename a file of the directory. If there is one of the new name, nothing may be done and
+    /// [`Failure::Exists`] is reported (Linux: `RENAME_NOREPLACE`).
     Rename {
         /// Its name.
         from: String,
         /// Its new name.
         to: String,
-        /// Whether the file at `to` is to be replaced (the oldest archive). If not, and there is
-        /// one, nothing may be done and [`Failure::Exists`] is reported (Linux: `RENAME_NOREPLACE`).
-        replaces: bool,
     },
-    /// Remove a file of the directory: the oldest archive.
+    /// Remove a file of the directory: an archive that has fallen off.
     Remove {
         /// Its name.
         name: String,
@@ -178,6 +176,7 @@ enum Step {
     Create,
     PutBack(Failure),
     Finish(Outcome),
+    Drop(Member, Outcome),
     Abandon(Outcome),
     Done(Outcome),
 }
@@ -223,11 +222,13 @@ impl Machine {
     pub fn next(&self) -> Action {
         match self.step {
             Step::Journal => Action::Journal(self.stage),
-            Step::Shift(Move::Remove(member)) => Action::Remove { name: member.name(&self.log) },
-            Step::Shift(Move::Rename { from, to, replaces }) => self.rename(from, to, replaces),
+            Step::Shift(Move::Remove(member)) | Step::Drop(member, _) => {
+                Action::Remove { name: member.name(&self.log) }
+            }
+            Step::Shift(Move::Rename { from, to }) => self.rename(from, to),
             Step::Truncate => Action::Truncate,
             Step::Create => Action::Create,
-            Step::PutBack(_) => self.rename(Member::NEWEST, Member::LOG, false),
+            Step::PutBack(_) => self.rename(Member::NEWEST, Member::LOG),
             Step::Finish(_) => Action::Finish,
             Step::Abandon(_) => Action::Abandon,
             Step::Done(outcome) => Action::Done(outcome),
@@ -242,8 +243,8 @@ impl Machine {
         };
     }
 
-    fn rename(&self, from: Member, to: Member, replaces: bool) -> Action {
-        Action::Rename { from: from.name(&self.log), to: to.name(&self.log), replaces }
+    fn rename(&self, from: Member, to: Member) -> Action {
+        Action::Rename { from: from.name(&self.log), to: to.name(&self.log) }
     }
 
     /// The first step behind the journal's.
@@ -269,7 +270,9 @@ impl Machine {
             Step::Create if self.stage == Stage::Rotate => Step::Finish(Outcome::Rotated),
             Step::Create => Step::Finish(Outcome::Reopened),
             Step::PutBack(failure) => Step::Abandon(Outcome::Kept(failure)),
-            Step::Finish(outcome) | Step::Abandon(outcome) | Step::Done(outcome) => Step::Done(outcome),
+            Step::Finish(outcome) => self.finished(outcome),
+            Step::Drop(member, outcome) => self.dropped(member, outcome),
+            Step::Abandon(outcome) | Step::Done(outcome) => Step::Done(outcome),
         }
     }
 
@@ -286,6 +289,8 @@ impl Machine {
                 Step::Done(Outcome::Held(failure))
             }
             Step::PutBack(first) => Step::Done(Outcome::Held(first)),
+            // The next rotation removes it.
+            Step::Drop(member, outcome) => self.dropped(member, outcome),
             Step::Done(outcome) => Step::Done(outcome),
         }
     }
@@ -296,6 +301,17 @@ impl Machine {
             self.at = At::Archived;
         }
         self.shift_or_create()
+    }
+
+    /// The new file is the log: now, and not before, the oldest may go.
+    fn finished(&self, outcome: Outcome) -> Step {
+        let fallen = self.chain.fallen().filter(|_| outcome == Outcome::Rotated);
+        fallen.map_or(Step::Done(outcome), |member| Step::Drop(member, outcome))
+    }
+
+    fn dropped(&mut self, member: Member, outcome: Outcome) -> Step {
+        self.chain.forget(member);
+        self.finished(outcome)
     }
 
     /// Someone else removed it since the listing, so its number is free.

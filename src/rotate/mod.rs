@@ -11,9 +11,9 @@
 //! for recovery; to rotate now is to recover from a crash that came right after the decision.
 //!
 //! ```text
-//! Journal(Rotate) -> Rename, Remove ... -> Rename log to log.1 -> Create -> Finish -> Done
-//!                          |fails                |fails             |fails
-//!                          +------ Abandon ------+                  Rename log.1 to log -> Abandon
+//! Journal(Rotate) -> Rename ... -> Rename log to log.1 -> Create -> Finish -> Remove -> Done
+//!                      |fails            |fails             |fails
+//!                      +---- Abandon ----+                  Rename log.1 to log -> Abandon
 //! Journal(Truncate) -> Truncate -> Finish -> Done         (no backups are kept)
 //! ```
 //!
@@ -21,7 +21,9 @@
 //! the shift is a function of the listing alone: find the smallest free number, move what stands
 //! below it there, until number 0 is free. A crash or a failure between two moves just leaves the
 //! gap somewhere else, and the next run goes on from it. Only if no number up to `backups` is free
-//! does the oldest archive fall off, at most one for each archive that is added.
+//! does the oldest archive fall off, at most one for each archive that is added: it is renamed to
+//! `log.oldest` first and removed last of all, so that no failure costs an archive. (The price: a
+//! rotation needs an inode more than there are files afterwards.)
 //!
 //! **If the new file cannot be created** the old one already is `log.1`. Two ways out were weighed:
 //! - to go on writing through the open descriptor: no, because a successor would look for the
@@ -44,11 +46,12 @@
 //! | an archive to be moved has disappeared | its number is free | nothing of ours |
 //! | a name that must be free is taken | given up, retried from a new listing | nothing |
 //! | archives numbered above `backups` | left alone | nothing |
-//! | a rotation that fails after the oldest fell off | retried; the gap it left is used first | that one, early |
+//! | a rotation that fails after the oldest gave way | retried; the gap it left is used first; it stays `log.oldest` until then | nothing |
+//! | a `log.oldest` that an earlier run left | removed when a rotation has succeeded, or the name is needed | what retention asks for |
 //! | log file removed, replaced or moved by someone | a new file, or theirs at its end | nothing of ours |
 //!
-//! **Invariant:** nothing is ever renamed onto an existing name, and no archive removed, except the
-//! oldest of a full chain. **Invariant:** only the journalled file is ever truncated, only in stage
+//! **Invariant:** nothing is ever renamed onto an existing name, and no archive removed, except one that
+//! fell off a full chain, and that only when the new file is the log. **Invariant:** only the journalled file is ever truncated, only in stage
 //! TRUNCATE. **Invariant:** while the journal carries a stage, no record is written.
 //!
 //! Absent on purpose: times, dated names, retention by age and size, compression. They join as more

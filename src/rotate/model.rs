@@ -58,6 +58,9 @@ pub(super) struct Disk {
     pub(super) lost: BTreeSet<u64>,
     /// Someone else, or a fault, made the directory differ from what the machine can know.
     pub(super) disturbed: bool,
+    /// Under another policy something gave way that was not yet removed: archives above the old limit,
+    /// which are older, may count by now.
+    mixed: bool,
 }
 
 /// Does not survive a kill: the open descriptor, the back-off.
@@ -78,7 +81,8 @@ impl Disk {
         let journal = Journal { stage: Stage::None, file: 0, end: 0 };
         let (dir, files) = (BTreeMap::from([(LOG.to_owned(), 0)]), vec![vec![]]);
         let (dropped, lost) = (BTreeSet::new(), BTreeSet::new());
-        let mut disk = Self { dir, files, journal, written: 0, dropped, lost, disturbed: false };
+        let mut disk =
+            Self { dir, files, journal, written: 0, dropped, lost, disturbed: false, mixed: false };
         let mut archives = archives_in(before.iter().copied());
         archives.retain(|(_, name)| *name != LOG);
         for (_, name) in archives {
@@ -101,6 +105,19 @@ impl Disk {
         let id = self.files.len() - 1;
         assert!(self.dir.insert(name.to_owned(), id).is_none(), "{name} was there");
         id
+    }
+
+    /// Another policy is in force from now on.
+    pub(super) fn reconfigured(&mut self) {
+        self.mixed |= self.has_out();
+    }
+
+    fn has_out(&self) -> bool {
+        self.archives().iter().any(|(member, _)| member.number == Member::OUT)
+    }
+
+    pub(super) fn journal_is_at_rest(&self) -> bool {
+        self.journal.stage == Stage::None
     }
 
     /// Someone else removes a file.
@@ -127,19 +144,15 @@ impl Disk {
         let numbers: Vec<u64> = self.files[id].iter().map(|record| record.0).collect();
         let kept = self.records(backups).into_iter().find(|number| !numbers.contains(number));
         let last = numbers.iter().max();
-        assert!(kept.is_none() || last < kept.as_ref(), "{last:?} dropped before {kept:?}");
+        assert!(kept.is_none() || last < kept.as_ref() || self.mixed, "{last:?} dropped before {kept:?}");
         self.dropped.extend(numbers);
     }
 
-    fn rename(&mut self, from: &str, to: &str, replaces: bool, backups: u32) -> Result<(), Failure> {
+    fn rename(&mut self, from: &str, to: &str) -> Result<(), Failure> {
         let id = *self.dir.get(from).ok_or(Failure::NotFound)?;
-        if let Some(there) = self.dir.get(to).copied() {
-            assert!(replaces || self.disturbed, "{from} was to be renamed onto {to}");
-            if !replaces {
-                return Err(Failure::Exists);
-            }
-            self.assert_oldest(to, backups);
-            self.drop_file(there, backups);
+        if self.dir.contains_key(to) {
+            assert!(self.disturbed, "{from} was to be renamed onto {to}");
+            return Err(Failure::Exists);
         }
         self.dir.remove(from);
         self.dir.insert(to.to_owned(), id);
@@ -148,19 +161,21 @@ impl Disk {
 
     fn remove(&mut self, name: &str, backups: u32) -> Result<(), Failure> {
         let id = *self.dir.get(name).ok_or(Failure::NotFound)?;
-        self.assert_oldest(name, backups);
-        self.drop_file(id, backups);
+        self.assert_fallen(name, backups);
         self.dir.remove(name);
+        self.drop_file(id, backups);
         Ok(())
     }
 
-    /// Only the last number of a chain without a gap may lose its file.
-    fn assert_oldest(&self, name: &str, backups: u32) {
+    /// Only what gave way before may be removed, and only when a rotation has succeeded, or from a chain
+    /// that is full without it.
+    fn assert_fallen(&self, name: &str, backups: u32) {
         let number = Member::parse(LOG, name).map(|member| member.number);
-        assert_eq!(number, Some(backups), "{name} is not the oldest");
+        assert_eq!(number, Some(Member::OUT), "{name} has not fallen off");
         let numbers: BTreeSet<u32> = self.archives().iter().map(|(n, _)| n.number).collect();
         let full = (1..=backups).all(|number| numbers.contains(&number));
-        assert!(full || self.disturbed, "{name} fell off a chain with a gap: {:?}", self.dir);
+        let succeeded = self.journal.stage == Stage::None;
+        assert!(succeeded || full || self.disturbed, "{name} is removed too early: {:?}", self.dir);
     }
 
     /// Oldest first.
@@ -168,13 +183,20 @@ impl Disk {
         archives_in(self.dir.keys().map(String::as_str))
     }
 
-    /// The numbers of all records of the archives up to `backups` and the log, oldest first.
+    /// The numbers of all records of the archives up to `backups` and the log, oldest first; with
+    /// `u32::MAX`, of all.
     pub(super) fn records(&self, backups: u32) -> Vec<u64> {
         let archives = self.archives();
-        let chain = archives.iter().filter(|(member, _)| member.number <= backups);
+        let (out, chain): (Vec<_>, Vec<_>) = archives.into_iter().partition(|(m, _)| m.number == Member::OUT);
+        let chain = chain.iter().filter(|(member, _)| member.number <= backups);
         let names = chain.map(|(_, name)| name.as_str()).chain([LOG]);
-        let files = names.filter_map(|name| self.dir.get(name));
-        files.flat_map(|id| self.files[*id].iter().map(|record| record.0)).collect()
+        let mut files: Vec<FileId> = names.filter_map(|name| self.dir.get(name).copied()).collect();
+        // What is on its way out stands where it was, if archives above the limit are older still.
+        for id in out.iter().map(|(_, name)| self.dir[name]).filter(|_| backups == u32::MAX) {
+            let newer = |there: &FileId| self.files[*there].first() > self.files[id].first();
+            files.insert(files.iter().position(newer).unwrap_or(files.len()), id);
+        }
+        files.iter().flat_map(|id| self.files[*id].iter().map(|record| record.0)).collect()
     }
 }
 
@@ -210,6 +232,7 @@ impl Driver {
     /// Runs the machine to its end.
     fn run(&mut self, disk: &mut Disk, stage: Stage, fate: Fate) -> Result<Outcome, Killed> {
         disk.disturbed = false;
+        disk.mixed &= disk.has_out();
         let mut machine = Machine::start(&self.policy, LOG, stage, &disk.view());
         let mut fresh = None;
         for count in 0..10_000 {
@@ -264,12 +287,12 @@ impl Driver {
     /// One action, as a driver does it. `fresh` is the new file while the old one is still open.
     fn act(&mut self, disk: &mut Disk, action: &Action, fresh: &mut Option<FileId>) -> Result<(), Failure> {
         let backups = self.policy.backups;
-        if let Action::Rename { .. } | Action::Remove { .. } = action {
+        if let Action::Rename { .. } = action {
             assert_eq!(disk.journal.stage, Stage::Rotate, "{action:?}");
         }
         match action {
             Action::Journal(stage) => disk.journal.stage = *stage,
-            Action::Rename { from, to, replaces } => disk.rename(from, to, *replaces, backups)?,
+            Action::Rename { from, to } => disk.rename(from, to)?,
             Action::Remove { name } => disk.remove(name, backups)?,
             Action::Truncate => {
                 assert_eq!((backups, disk.journal.stage), (0, Stage::Truncate));

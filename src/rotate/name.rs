@@ -4,7 +4,11 @@
 //! with its ending, so a directory in which another handler has compressed archives stays whole. If
 //! a number has both a plain and a compressed file (compression was switched on or off at some
 //! time), both are archives; which is older cannot be known, and the plain one is taken to be.
+//! The one that is to fall off waits as `<log>.oldest` until the rotation has succeeded.
 //! Everything else in the directory belongs to strangers and is neither read, moved nor counted.
+
+/// Stands in place of a number.
+const OUT_NAME: &str = "oldest";
 
 /// How the bytes of an archive are packed, which is the ending of its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,7 +33,7 @@ impl Packing {
 /// A place in the chain. Number 0 is the live log itself, which is never packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Member {
-    /// 0 for the live log, 1 for the newest archive.
+    /// 0 for the live log, 1 for the newest archive, [`Member::OUT`] for one that is to fall off.
     pub number: u32,
     /// How it is packed.
     pub packing: Packing,
@@ -40,6 +44,9 @@ impl Member {
     pub const LOG: Self = Self::plain(0);
     /// What the live log becomes.
     pub const NEWEST: Self = Self::plain(1);
+
+    /// The number of an archive that falls off when the rotation has succeeded: no number in its name.
+    pub const OUT: u32 = u32::MAX;
 
     const fn plain(number: u32) -> Self {
         Self { number, packing: Packing::Plain }
@@ -56,6 +63,7 @@ impl Member {
     pub fn name(self, log: &str) -> String {
         match self.number {
             0 => log.to_owned(),
+            Self::OUT => format!("{log}.{OUT_NAME}{}", self.packing.ending()),
             number => format!("{log}.{number}{}", self.packing.ending()),
         }
     }
@@ -63,7 +71,7 @@ impl Member {
     /// The archive that has this file name, unless the file is a stranger's.
     ///
     /// Exactly the names that [`Member::name`] makes are recognized: no sign, no leading zero, no
-    /// number 0, none beyond `u32`. The live log is not an archive.
+    /// number 0, none that `u32` has no room for. The live log is not an archive.
     #[must_use]
     pub fn parse(log: &str, name: &str) -> Option<Self> {
         let rest = name.strip_prefix(log)?.strip_prefix('.')?;
@@ -71,8 +79,11 @@ impl Member {
             Some(digits) => (digits, Packing::Gzip),
             None => (rest, Packing::Plain),
         };
+        if digits == OUT_NAME {
+            return Some(Self { number: Self::OUT, packing });
+        }
         let ours = digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0');
-        let number = digits.parse().ok().filter(|_| ours)?;
+        let number = digits.parse().ok().filter(|number| ours && *number != Self::OUT)?;
         Some(Self { number, packing })
     }
 }

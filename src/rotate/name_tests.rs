@@ -12,7 +12,14 @@ fn numbers_and_compressed_numbers_are_archives() {
     assert_eq!(parse("app.log.1"), Some((1, Packing::Plain)));
     assert_eq!(parse("app.log.10"), Some((10, Packing::Plain)));
     assert_eq!(parse("app.log.2.gz"), Some((2, Packing::Gzip)));
-    assert_eq!(parse("app.log.4294967295"), Some((u32::MAX, Packing::Plain)));
+    assert_eq!(parse("app.log.4294967294"), Some((u32::MAX - 1, Packing::Plain)));
+}
+
+#[test]
+fn the_one_that_is_to_fall_off_has_a_name_without_a_number() {
+    assert_eq!(parse("app.log.oldest"), Some((Member::OUT, Packing::Plain)));
+    assert_eq!(parse("app.log.oldest.gz"), Some((Member::OUT, Packing::Gzip)));
+    assert_eq!(Member::NEWEST.at(Member::OUT).name("app.log"), "app.log.oldest");
 }
 
 #[test]
@@ -37,7 +44,10 @@ fn everything_else_is_a_stranger() {
         "app.log.1.gz.tmp",
         "app.log.bak",
         "app.log.1a",
+        "app.log.4294967295",
         "app.log.4294967296",
+        "app.log.oldest.1",
+        "app.log.Oldest",
         "app.log2.1",
         "xapp.log.1",
         "App.log.1",

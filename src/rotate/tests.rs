@@ -9,7 +9,7 @@
 //! |---|---|
 //! | the shift starts at the last number, not at the first gap | `the_shift_starts_at_the_first_gap`, every kill and failure test |
 //! | a recovered ROTATE goes on with the new file although the old one stands there | `the_driver_may_be_killed_before_any_action`, `a_successor_may_be_killed_before_any_action_too` |
-//! | an oldest archive with another ending is not removed first | `the_driver_may_be_killed_before_any_action` (two remain at the last number) |
+//! | the oldest is removed before the new file is the log | `a_rotation_that_fails_or_is_killed_drops_nothing` |
 //! | stage TRUNCATE truncates whatever is at the log's name | `a_log_that_was_moved_or_replaced_is_reopened_and_never_truncated`, `histories` |
 //! | writing goes on into `log.1` when the new file cannot be created | `a_new_log_that_can_not_be_created_puts_the_old_one_back`, `histories` |
 //! | `log.1` is put back over a file that is there | `when_nothing_can_be_written_to_the_log_is_held_and_goes_on_later` |
@@ -29,7 +29,7 @@ pub(super) const FAILURES: [Failure; 3] = [Failure::NotFound, Failure::Exists, F
 const ACTIONS_MAX: usize = 20;
 
 /// Directories to start from: full and not, gaps, compressed, both, strangers.
-pub(super) const DIRECTORIES: [&[&str]; 9] = [
+pub(super) const DIRECTORIES: [&[&str]; 11] = [
     &[],
     &["app.log.1"],
     &["app.log.1", "app.log.2", "app.log.3"],
@@ -39,6 +39,8 @@ pub(super) const DIRECTORIES: [&[&str]; 9] = [
     &["app.log.1", "app.log.2.gz", "app.log.3.gz"],
     &["app.log.1", "app.log.1.gz", "app.log.2"],
     &["app.log.1", "app.log.2", "app.log.3", "app.log.3.gz", "app.log.4", "app.log.9.gz"],
+    &["app.log.1", "app.log.2", "app.log.3", "app.log.oldest"],
+    &["app.log.2", "app.log.oldest", "app.log.oldest.gz"],
 ];
 
 fn keeping(backups: u32) -> Policy {
@@ -62,7 +64,7 @@ pub(super) fn take_over(disk: &mut Disk, policy: Policy) -> Driver {
 /// Where files stand that no rotation may touch.
 fn untouchable(disk: &Disk, backups: u32) -> BTreeMap<String, usize> {
     let ours = |name: &str| match name::Member::parse(LOG, name) {
-        Some(member) => member.number <= backups,
+        Some(member) => member.number <= backups || (member.number == Member::OUT && backups > 0),
         None => name == LOG,
     };
     disk.dir.clone().into_iter().filter(|(name, _)| !ours(name)).collect()
@@ -114,14 +116,15 @@ fn a_rotation_orders_one_call_after_the_other() {
     let names = ["app.log", "app.log.1", "app.log.2"].map(String::from).to_vec();
     let view = View { names, at: At::Same };
     let mut machine = Machine::start(&keeping(2), LOG, Stage::Rotate, &view);
-    let rename =
-        |from: &str, to: &str, replaces| Action::Rename { from: from.into(), to: to.into(), replaces };
+    let rename = |from: &str, to: &str| Action::Rename { from: from.into(), to: to.into() };
     let expected = [
         Action::Journal(Stage::Rotate),
-        rename("app.log.1", "app.log.2", true),
-        rename("app.log", "app.log.1", false),
+        rename("app.log.2", "app.log.oldest"),
+        rename("app.log.1", "app.log.2"),
+        rename("app.log", "app.log.1"),
         Action::Create,
         Action::Finish,
+        Action::Remove { name: "app.log.oldest".into() },
         Action::Done(Outcome::Rotated),
     ];
     for action in expected {
@@ -249,18 +252,35 @@ fn any_action_may_fail_and_the_driver_be_killed_at_any_action_behind_it() {
 }
 
 #[test]
-fn a_log_that_can_not_be_renamed_costs_at_most_the_oldest_archive() {
+fn a_log_that_can_not_be_renamed_costs_no_archive() {
     let before = ["app.log.1", "app.log.2", "app.log.3"];
     let (mut disk, mut driver) = full_log(&before, keeping(3));
     for attempt in 0..5 {
-        let rename_of_log = if attempt == 0 { 3 } else { 1 };
+        let rename_of_log = if attempt == 0 { 4 } else { 1 };
         let fate = Fate::fails_at(rename_of_log, Fault::Instead(Failure::Other));
         let outcome = driver.rotate(&mut disk, fate);
         assert_eq!(outcome, Ok(Outcome::Kept(Failure::Other)));
         assert_eq!(driver.log(&mut disk, 5, false), Ok(true));
     }
-    assert_eq!(disk.dropped.len(), 2);
+    assert!(disk.dropped.is_empty(), "{disk:?}");
     assert_whole(&disk);
+    assert_rotates_on(&mut disk, &mut driver, 3);
+    assert!(!disk.dir.contains_key("app.log.oldest"), "{:?}", disk.dir);
+}
+
+#[test]
+fn a_rotation_that_fails_or_is_killed_drops_nothing() {
+    let fresh = DIRECTORIES.into_iter().filter(|names| !names.iter().any(|n| n.contains("oldest")));
+    for (before, at) in fresh.flat_map(|before| (0..ACTIONS_MAX).map(move |at| (before, at))) {
+        for fault in FAILURES.into_iter().flat_map(|f| [Fault::Instead(f), Fault::After(f)]) {
+            let (mut disk, mut driver) = full_log(before, keeping(3));
+            let outcome = driver.rotate(&mut disk, Fate::fails_at(at, fault)).expect("nobody kills it");
+            assert!(outcome.failure().is_none() || disk.dropped.is_empty(), "{before:?} {at} {fault:?}");
+        }
+        let (mut disk, mut driver) = full_log(before, keeping(3));
+        let killed = driver.rotate(&mut disk, Fate::killed_at(at)) == Err(Killed);
+        assert!(!killed || disk.dropped.is_empty() || disk.journal_is_at_rest(), "{before:?} {at}");
+    }
 }
 
 #[test]

@@ -10,11 +10,6 @@ use rustix::io::Errno;
 use super::file::id_at;
 use crate::sys::FileId;
 
-/// Renames, replacing what bears the new name.
-pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
-    fs::rename(from, to)
-}
-
 /// Renames, unless the new name is taken (`AlreadyExists`).
 pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {

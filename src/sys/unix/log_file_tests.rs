@@ -91,7 +91,7 @@ fn moved_and_removed_files_are_noticed() {
     let (path, moved) = (tmp.path().join("app.log"), tmp.path().join("app.log.1"));
     let log = create(&path);
     assert_eq!(dir::identity_at(&path).unwrap(), Some(log.identity()));
-    dir::rename(&path, &moved).unwrap();
+    dir::rename_new(&path, &moved).unwrap();
     assert_eq!(dir::identity_at(&path).unwrap(), None);
     assert_eq!(dir::identity_at(&moved).unwrap(), Some(log.identity()));
     assert_eq!(log.links().unwrap(), 1);
