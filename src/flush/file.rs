@@ -81,11 +81,17 @@ impl Flusher<'_> {
 
     /// Goes on at the end of this file, and says so in the journal.
     pub(super) fn adopt(&mut self, file: LogFile, number: u64) -> Result<(), Trouble> {
-        let end = file.size().map_err(|e| Trouble::Io("read the size of", e))?;
+        let end = self.end_of(&file)?;
         let id = file.identity();
         self.cell = Cell { file: number, end, dev: id.dev, ino: id.ino, op: 0, ..self.cell };
         self.file = Some(file);
         self.commit()
+    }
+
+    /// Where writing goes on in a file that somebody else, or a crash, has left as it is: on a line of its
+    /// own. A kill behind the write leaves a whole line, whoever comes next.
+    fn end_of(&self, file: &LogFile) -> Result<u64, Trouble> {
+        file.end_line(&self.at.config.terminator).map_err(|e| Trouble::Io("end the last line of", e))
     }
 
     /// What the directory holds, and where in it the file `id` is.
@@ -261,7 +267,7 @@ impl Flusher<'_> {
             return Ok(());
         }
         bump(self.at.mem(), Counter::FileSurprises, 1);
-        self.cell.end = size;
+        self.cell.end = self.end_of(file)?;
         // Never while a batch is prepared: this commit would count it as written.
         self.commit()
     }

@@ -104,6 +104,19 @@ impl LogFile {
         }
     }
 
+    /// Its length, after its last line got an end, if it had none: if the file does not end as `end` does.
+    pub fn end_line(&self, end: &[u8]) -> io::Result<u64> {
+        let size = self.size()?;
+        let (Some(last), Some(before)) = (end.last(), size.checked_sub(1)) else { return Ok(size) };
+        let mut found = [0];
+        if rustix::io::pread(self.fd.fd()?, &mut found, before)? == 0 || found == [*last] {
+            return Ok(size);
+        }
+        // SAFETY: the one piece is a whole slice.
+        let done = unsafe { self.write_pieces(&[(end.as_ptr(), end.len())], size) };
+        done.map(|n| size + n).map_err(|e| e.source)
+    }
+
     /// Cuts the file to this length.
     pub fn truncate(&self, len: u64) -> io::Result<()> {
         Ok(ftruncate(self.fd.fd()?, len)?)
