@@ -82,6 +82,9 @@ impl Flusher<'_> {
     /// Goes on at the end of this file, and says so in the journal.
     pub(super) fn adopt(&mut self, file: LogFile, number: u64) -> Result<(), Trouble> {
         let end = self.end_of(&file)?;
+        if self.syncs_archives() {
+            sys::dir::sync(&self.at.dir).map_err(|e| Trouble::Io("sync the directory of", e))?;
+        }
         let id = file.identity();
         self.cell = Cell { file: number, end, dev: id.dev, ino: id.ino, op: 0, ..self.cell };
         self.file = Some(file);
@@ -234,7 +237,6 @@ impl Flusher<'_> {
     pub(super) fn finish(&mut self) -> Result<(), Trouble> {
         if self.syncs_archives() && self.file.is_some() {
             self.sync_file().map_err(|e| Trouble::Io("sync", e))?;
-            sys::dir::sync(&self.at.dir).map_err(|e| Trouble::Io("sync the directory of", e))?;
         }
         match self.new_file.take().or_else(|| self.file.take()) {
             Some(file) => self.adopt(file, self.cell.file.wrapping_add(1)),
