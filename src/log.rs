@@ -98,7 +98,7 @@ impl Log {
     pub(crate) fn check_file(&self) -> Result<(), OpenError> {
         let at = self.core.membership()?;
         match LogFile::open(&at.0.log_path, at.0.config.mode, Create::IfMissing) {
-            Err(FileError::Io { source, .. }) if source.kind() == std::io::ErrorKind::StorageFull => Ok(()),
+            Err(FileError::Io { source, .. }) if has_no_room(&source) => Ok(()),
             Err(e) => Err(segment::OpenError::from(e).into()),
             Ok(_) => Ok(()),
         }
@@ -264,6 +264,10 @@ impl NotSynced {
             }
         }
     }
+}
+
+fn has_no_room(e: &std::io::Error) -> bool {
+    matches!(e.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
 }
 
 fn reason(at: &Attached) -> String {
