@@ -13,10 +13,12 @@ use std::time::Duration;
 /// Error numbers for troubles that are not the system's, for `stat` to show.
 pub(super) const EIO: i32 = 5;
 const EBUSY: i32 = 16;
+const EISDIR: i32 = 21;
 const EINVAL: i32 = 22;
 /// Error numbers of the process's own limits, which another process may not have.
 const EMFILE: i32 = 24;
 const EFBIG: i32 = 27;
+const ELOOP: i32 = 40;
 
 pub(super) enum Trouble {
     Io(&'static str, io::Error),
@@ -45,6 +47,10 @@ impl Flusher<'_> {
             Trouble::Io(_, e) => (e.raw_os_error(), e.kind()),
             Trouble::File(FileError::Io { source, .. }) => (source.raw_os_error(), source.kind()),
             Trouble::Busy => (Some(EBUSY), io::ErrorKind::Other),
+            Trouble::File(FileError::Symlink { .. }) => (Some(ELOOP), io::ErrorKind::Other),
+            Trouble::File(FileError::NotRegular { what: "a directory", .. }) => {
+                (Some(EISDIR), io::ErrorKind::Other)
+            }
             Trouble::File(_) => (Some(EINVAL), io::ErrorKind::Other),
             Trouble::Rotation(_) | Trouble::Deposed => return Failure::Other, // told where it happened
         };
