@@ -64,6 +64,8 @@ pub(crate) struct Turn {
     pub(crate) flushing: bool,
     /// A thread waits to be elected, or flushes.
     pub(crate) candidate: bool,
+    /// A thread helps on behalf of a call that has no time for it.
+    pub(crate) helping: bool,
 }
 
 #[derive(Debug)]
@@ -263,6 +265,29 @@ impl Attached {
         self.help_within(Duration::ZERO)
     }
 
+    /// The same for a call that may not take longer than it was told: the file takes as long as the disk
+    /// does, so a thread writes, if this process may have any. True if the caller need not wait for that.
+    pub(crate) fn help_for(self: &Arc<Self>, limited: bool) -> bool {
+        let mut turn = self.turn();
+        if !limited || !turn.candidate {
+            drop(turn);
+            return self.help();
+        }
+        if turn.helping || self.has_flusher() {
+            return false;
+        }
+        turn.helping = true;
+        drop(turn);
+        let helping = Helping(Arc::clone(self));
+        let help = move || {
+            sys::block_signals();
+            helping.0.help();
+        };
+        // Without a thread nobody helps: then the limit is what counts.
+        let _ = std::thread::Builder::new().name("crlog-helper".into()).spawn(help);
+        false
+    }
+
     fn help_within(&self, patience: Duration) -> bool {
         let Ok(lock) = self.lock.again() else { return false };
         if !lock.lock_within(byte::FLUSHER, patience).unwrap_or(false) {
@@ -288,7 +313,7 @@ impl Attached {
     }
 
     /// Waits until all that was in the ring before is in the file; false when `limit` has passed.
-    pub(crate) fn flush(&self, limit: Duration) -> bool {
+    pub(crate) fn flush(self: &Arc<Self>, limit: Duration) -> bool {
         let mem = self.mem();
         let deadline =
             sys::monotonic_ns().saturating_add(u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX));
@@ -312,13 +337,13 @@ impl Attached {
             if mem.wait(word::SWEEPS, now as u32, wait) {
                 continue;
             }
-            self.help();
+            self.help_for(limit < Duration::MAX);
             wait = (wait * 2).min(Duration::from_millis(50));
         }
     }
 
     /// Waits until all that was in the ring or in the file before is on the disk.
-    pub(crate) fn sync(&self, limit: Duration) -> Result<(), NotSynced> {
+    pub(crate) fn sync(self: &Arc<Self>, limit: Duration) -> Result<(), NotSynced> {
         let mem = self.mem();
         let deadline =
             sys::monotonic_ns().saturating_add(u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX));
@@ -344,7 +369,7 @@ impl Attached {
             if mem.wait(word::SYNC_DONE, done as u32, wait) {
                 continue;
             }
-            self.help();
+            self.help_for(limit < Duration::MAX);
             wait = (wait * 2).min(Duration::from_millis(50));
         }
     }
@@ -354,7 +379,8 @@ impl Attached {
         let flushing = {
             let mut turn = self.turn();
             turn.stop = true;
-            turn.flushing
+            let turn = self.ended.wait_while(turn, |turn| turn.helping);
+            turn.unwrap_or_else(PoisonError::into_inner).flushing
         };
         election::vacate(self);
         if flushing {
@@ -394,6 +420,16 @@ impl Attached {
         let id = occupant(self.mem(), self.geometry, number)?;
         let dead = self.slot != Some(number) && is_dead(lock, number, &id);
         Some((id, dead))
+    }
+}
+
+/// A thread that helps; whoever detaches waits for it.
+struct Helping(Arc<Attached>);
+
+impl Drop for Helping {
+    fn drop(&mut self) {
+        self.0.turn().helping = false;
+        self.0.ended.notify_all();
     }
 }
 

@@ -327,7 +327,7 @@ impl Writer {
         mut again: impl FnMut(&mut Producer) -> Result<T, Refused>,
     ) -> Result<T, Denied> {
         let at = Arc::clone(&self.at);
-        let at: &Attached = &at.0;
+        let at: &Arc<Attached> = &at.0;
         if first == Refused::TooLong {
             self.count(slot::TOO_LONG, 1);
             return Err(Denied::Error(AppendError::TooLong { len, max: at.geometry.record_max() }));
@@ -371,7 +371,7 @@ enum Denied {
 /// Tries until it works or the time is over. After each wait that nobody ended, this thread looks
 /// whether anybody flushes, and does it itself if not: nobody waits because somebody died.
 fn wait_for_room<T>(
-    at: &Attached,
+    at: &Arc<Attached>,
     own: Option<WhenFull>,
     level: u8,
     start: u64,
@@ -409,7 +409,7 @@ fn wait_for_room<T>(
         if !backoff.is_completed() {
             backoff.snooze();
         } else if !mem.wait(word::SPACE, seen, wait) {
-            if !at.help() {
+            if !at.help_for(limit < Duration::MAX) {
                 at.ring();
             }
             wait = (wait * 2).min(WAIT_MAX);
