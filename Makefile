@@ -1,5 +1,5 @@
 # `make test` is all a newcomer needs; the other targets are what CI runs besides.
-.PHONY: test setup demo loom mutants fuzz stress bench doc lint ci clean
+.PHONY: test setup demo loom mutants fuzz stress bench doc lint ci clean slow-disk
 
 CARGO ?= cargo
 LOOM_FLAGS = --cfg loom --cfg debug_assertions
@@ -33,6 +33,10 @@ fuzz:
 stress:
 	$(CARGO) run --release --bin crlog -- stress --seconds $(SECONDS) --processes 4 --sidecars 1 \
 	  --kill-producers --kill-flushers --stop-producers --seed $(SEED)
+
+# A disk that stalls for ten seconds, twice (the tests have one of two seconds).
+slow-disk:
+	$(CARGO) test --test disks -- --ignored --nocapture
 
 bench:
 	$(CARGO) bench

@@ -1,6 +1,6 @@
 #!/bin/sh
-# What the tests need besides a Rust toolchain: strace (one test counts system calls with it). Installed
-# with apt where this user may; otherwise the test that wants it says that it was skipped.
+# What the tests need besides a Rust toolchain: strace (to count system calls, and to make them fail). Installed
+# with apt where this user may; otherwise a test that wants it says that it was skipped.
 set -u
 need="1.89"
 have=$(rustc --version 2>/dev/null | sed 's/^rustc \([0-9]*\.[0-9]*\).*/\1/')

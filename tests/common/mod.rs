@@ -108,6 +108,19 @@ impl Drop for Place {
 pub struct Role(Child);
 
 impl Role {
+    pub fn start(role: &str, log: &Path, name: &str) -> Role {
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["child_role", "--exact", "--nocapture", "--test-threads=1"])
+            .env(ROLE, role)
+            .env(LOG, log)
+            .env(NAME, name)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        Role(child)
+    }
+
     pub fn pid(&self) -> i32 {
         self.0.id() as i32
     }
