@@ -18,7 +18,7 @@
 //! |---|---|
 //! | nothing | made |
 //! | nothing, but others are attached through the lock file | the segment was removed under them: new lock file, made anew |
-//! | 0 bytes, or no magic | maker died: removed, made anew ([`Report::replaced`]) |
+//! | 0 bytes, or no magic and nothing behind the header | maker died: removed, made anew ([`Report::replaced`]) |
 //! | sound | attached; sizes and configuration are inherited ([`Report`] tells differences) |
 //! | sound, of an earlier boot | attached, its journal distrusted ([`Report::other_boot`]) |
 //! | another lock file, nobody has it open | attached, header corrected ([`Report::adopted`]) |
@@ -53,6 +53,8 @@ use header::{PAGE, Unsound};
 
 /// How long we wait for others to finish with opening or leaving.
 const OPEN_LIMIT: Duration = Duration::from_secs(10);
+/// Longer than any segment: the longest ring has 512 MiB.
+const LARGEST: u64 = 1 << 30;
 /// How often [`Segment::enter`] opens a lock file that was removed meanwhile.
 const ENTRIES: usize = 1000;
 /// How long [`Segment::enter`] waits for a segment and a lock file that go together, and how often it looks.
@@ -130,13 +132,13 @@ impl Segment {
         }
         let started = Instant::now();
         for _ in 0..ENTRIES {
-            let lock = LockFile::open(&path, spec.mode)?;
+            let lock = LockFile::open(&path, spec.mode).map_err(|e| OpenError::from(e).placed())?;
             match Segment::attach(spec, &lock) {
                 Err(OpenError::LockGone { .. }) => {}
                 // Somebody removes one file or the other at this moment: those who use the segment hear of it,
                 // and make room for a new one.
                 Err(e) if e.may_pass() && started.elapsed() < PASSING => std::thread::sleep(PAUSE),
-                Err(e) => return Err(e),
+                Err(e) => return Err(e.placed()),
                 Ok((segment, report)) => return Ok((segment, lock, report)),
             }
         }
@@ -159,11 +161,14 @@ impl Segment {
                 lock.unlink().map_err(|e| FileError::io("remove", lock.path(), e))?;
                 return Err(OpenError::LockGone { path: lock.path().into() });
             }
-            Found::Nothing => (make(spec, lock)?, Report { created: true, ..Report::default() }),
+            Found::Nothing => (
+                make(spec, lock).inspect_err(|_| discard(lock))?,
+                Report { created: true, ..Report::default() },
+            ),
             Found::HalfMade(object) => {
                 object.remove().map_err(|e| FileError::io("remove", object.path(), e))?;
                 let report = Report { created: true, replaced: true, ..Report::default() };
-                (make(spec, lock)?, report)
+                (make(spec, lock).inspect_err(|_| discard(lock))?, report)
             }
         };
         match lock.try_lock_shared(byte::ATTACH) {
@@ -237,7 +242,7 @@ impl<'a> Opening<'a> {
             return Err(OpenError::LockGone { path: lock.path().into() });
         }
         // For people only: a full disk must not keep anybody from opening.
-        let _ = lock.note(&format!("process {} ({}), {what}", sys::pid(), sys::program_name()));
+        let _ = lock.note(&format!("{} ({}), {what}", sys::pid(), sys::program_name()));
         Ok(opening)
     }
 }
@@ -265,7 +270,7 @@ fn find(spec: &SegmentSpec, lock: &LockFile) -> Result<Found, OpenError> {
     let have = object.read(&mut page).map_err(io)?;
     let header = match header::parse(&page[..have]) {
         Ok(header) => header,
-        Err(Unsound::HalfMade) => return Ok(Found::HalfMade(object)),
+        Err(Unsound::HalfMade) if is_blank(&object).map_err(io)? => return Ok(Found::HalfMade(object)),
         Err(unsound) => return Err(OpenError::unsound(unsound, path, lock.path(), have)),
     };
     let (found, needed) = (object.bytes().map_err(io)?, header.geometry.segment_bytes() as u64);
@@ -328,6 +333,37 @@ fn patch(object: &SegmentObject, header: &Header, from: usize) -> Result<(), Ope
     let page = header.encode();
     let done = object.write(from as u64, &page[from..at::CRC + 8]);
     done.map_err(|e| FileError::io("write", object.path(), e).into())
+}
+
+/// Whether nothing stands behind the header but the shared words of the second page, which the maker stores
+/// before it. Many files begin with a page of zeros, and are not ours to remove.
+fn is_blank(object: &SegmentObject) -> io::Result<bool> {
+    let bytes = object.bytes()?;
+    if bytes > LARGEST {
+        return Ok(false);
+    }
+    let mut block = [0; 64 * 1024];
+    // A maker stores nothing before the whole length is there.
+    let mut at = if bytes > 2 * PAGE as u64 { 2 * PAGE } else { PAGE };
+    loop {
+        let have = object.read_at(&mut block, at as u64)?;
+        if block[..have].iter().any(|&b| b != 0) {
+            return Ok(false);
+        }
+        if have < block.len() {
+            return Ok(true);
+        }
+        at += have;
+    }
+}
+
+/// Removes a lock file that locks nothing: there is no segment, and nobody is attached to a nameless one.
+fn discard(lock: &LockFile) {
+    if lock.try_lock(byte::ATTACH).unwrap_or(false) {
+        // If it fails, an empty file stays behind, and the reason for our failing matters more.
+        let _ = lock.unlink();
+        let _ = lock.unlock(byte::ATTACH);
+    }
 }
 
 fn make(spec: &SegmentSpec, lock: &LockFile) -> Result<Segment, OpenError> {

@@ -16,6 +16,9 @@ pub enum OpenError {
     /// The segment's memory cannot be had.
     #[error(transparent)]
     Map(#[from] MapError),
+    /// Nothing can be made in the place of segment or lock file.
+    #[error("{0}: mend that, or choose another place (--segment FILE, --lock-dir DIR)")]
+    Place(FileError),
     /// Somebody has been opening or leaving for too long.
     #[error(
         "{path} is held for more than {seconds} s by {holder}: it is stopped or stuck in the middle; \
@@ -112,6 +115,17 @@ impl OpenError {
             }
             OpenError::Map(MapError::Exists { .. }) => true,
             _ => false,
+        }
+    }
+
+    /// Says what to do about a place in which nothing can be made.
+    pub(super) fn placed(self) -> OpenError {
+        match self {
+            OpenError::File(e @ FileError::Io { doing: "create", .. })
+            | OpenError::Map(MapError::File(e @ FileError::Io { doing: "create", .. })) => {
+                OpenError::Place(e)
+            }
+            other => other,
         }
     }
 

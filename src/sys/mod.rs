@@ -30,6 +30,7 @@
 //! | found | done |
 //! |---|---|
 //! | symlink, directory, device or foreign file in our place | refused, untouched ([`FileError`]) |
+//! | anything but a note of ours in a lock file | refused, untouched ([`FileError::NotALock`]) |
 //! | file replaced between its opening and its check | opened again |
 //! | fork beside an opening | descriptor thrown away before it carries a lock, opened again |
 //! | no room for the segment | object removed, [`MapError::NoRoom`] with the figures |
@@ -126,6 +127,12 @@ pub enum FileError {
         path: Shown,
         /// What it is instead.
         what: &'static str,
+    },
+    /// A lock file's name, but something in it that we did not write.
+    #[error("{path} is not a lock file of crlog: choose another place, or remove it if nobody needs it")]
+    NotALock {
+        /// The file.
+        path: Shown,
     },
     /// It belongs to somebody else.
     #[error(

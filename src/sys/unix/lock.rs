@@ -23,6 +23,8 @@ use crate::sys::{Create, FileError, FileId};
 
 /// Bytes of the note that tells people who holds [`OPEN`](crate::sys::byte::OPEN).
 const NOTE: usize = 128;
+/// How each note begins, and so each lock file that is not empty.
+const BEGINS: &str = "process ";
 
 /// A file whose bytes are locks. See the module's text.
 #[derive(Debug)]
@@ -35,14 +37,29 @@ pub struct LockFile {
 impl LockFile {
     /// Opens or creates the lock file and proves that `path` still names it. `mode` is exact.
     pub fn open(path: &Path, mode: u32) -> Result<LockFile, FileError> {
-        let (fd, id) = open_guarded(path, mode, Create::IfMissing, Trust::Ours)?;
-        Ok(LockFile { fd, path: path.to_path_buf(), id })
+        LockFile::opened(path, mode, Create::IfMissing)
     }
 
     /// Another handle of the lock file, if there is one: who looks, or comes late, makes none.
     pub fn existing(path: &Path, mode: u32) -> Result<LockFile, FileError> {
-        let (fd, id) = open_guarded(path, mode, Create::Never, Trust::Ours)?;
-        Ok(LockFile { fd, path: path.to_path_buf(), id })
+        LockFile::opened(path, mode, Create::Never)
+    }
+
+    fn opened(path: &Path, mode: u32, create: Create) -> Result<LockFile, FileError> {
+        let (fd, id) = open_guarded(path, mode, create, Trust::Ours)?;
+        let lock = LockFile { fd, path: path.to_path_buf(), id };
+        match lock.holds_a_note() {
+            Ok(true) => Ok(lock),
+            Ok(false) => Err(FileError::NotALock { path: path.into() }),
+            Err(e) => Err(FileError::io("read", path, e)),
+        }
+    }
+
+    /// Nothing but a note, or nothing: whatever else is in it is somebody's, and is not written over.
+    fn holds_a_note(&self) -> io::Result<bool> {
+        let mut bytes = [0; NOTE + 1];
+        let found = pread(self.fd.fd()?, &mut bytes, 0)?;
+        Ok(found == 0 || (found == NOTE && bytes.starts_with(BEGINS.as_bytes()) && bytes[NOTE - 1] == b'\n'))
     }
 
     /// Another handle of this very file, whose locks exclude ours; also when its name is gone.
@@ -139,11 +156,11 @@ impl LockFile {
         Ok(i32::from(range.l_type) != F_UNLCK)
     }
 
-    /// Writes down, for people, who is at work under [`OPEN`](crate::sys::byte::OPEN).
-    pub fn note(&self, text: &str) -> io::Result<()> {
+    /// Writes down, for people, which process is at work under [`OPEN`](crate::sys::byte::OPEN).
+    pub fn note(&self, process: &str) -> io::Result<()> {
         let mut line = [b' '; NOTE];
         line[NOTE - 1] = b'\n';
-        for (to, from) in line[..NOTE - 1].iter_mut().zip(text.bytes()) {
+        for (to, from) in line[..NOTE - 1].iter_mut().zip(BEGINS.bytes().chain(process.bytes())) {
             *to = from;
         }
         pwrite(self.fd.fd()?, &line, 0)?;

@@ -145,8 +145,8 @@ fn the_note_names_its_writer() {
     let dir = tempfile::tempdir().unwrap();
     let lock = lock(&dir.path().join("lock"));
     assert_eq!(lock.read_note().unwrap(), "");
-    lock.note("process 17 (a longer name), opening").unwrap();
-    lock.note("process 18 (b)").unwrap();
+    lock.note("17 (a longer name), opening").unwrap();
+    lock.note("18 (b)").unwrap();
     assert_eq!(lock.read_note().unwrap(), "process 18 (b)");
 }
 

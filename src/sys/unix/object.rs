@@ -105,9 +105,14 @@ impl SegmentObject {
 
     /// Copies from its start; returns how much there was. Touches no page, so it cannot fault.
     pub fn read(&self, out: &mut [u8]) -> io::Result<usize> {
+        self.read_at(out, 0)
+    }
+
+    /// The same from an offset on.
+    pub fn read_at(&self, out: &mut [u8], at: u64) -> io::Result<usize> {
         let mut done = 0;
         while done < out.len() {
-            match self.file.read_at(&mut out[done..], done as u64) {
+            match self.file.read_at(&mut out[done..], at + done as u64) {
                 Ok(0) => break,
                 Ok(n) => done += n,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
