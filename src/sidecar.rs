@@ -127,6 +127,13 @@ impl Sidecar {
         self.tell = Box::new(tell);
     }
 
+    /// Has this process say on standard error why it ends, if somebody truncates the segment under it: the
+    /// bus error is still fatal. It installs a handler of SIGBUS for the whole process, so it is for programs
+    /// that do nothing but flush.
+    pub fn explain_bus_errors() -> std::io::Result<()> {
+        sys::explain_bus_errors()
+    }
+
     /// The log.
     pub fn log(&self) -> &Log {
         &self.log

@@ -61,6 +61,8 @@ pub fn run(options: Options, told: Told, console: Console) -> Result<u8, Failure
     let control = Control::default();
     signals::steer(control.clone())
         .map_err(|e| Failure::failed(format!("signals cannot be handled: {e}")))?;
+    crlog::Sidecar::explain_bus_errors()
+        .map_err(|e| Failure::failed(format!("signals cannot be handled: {e}")))?;
     let mut sidecar = options.sidecar().map_err(Failure::failed)?;
     tell_differences(console, &sidecar.differences());
     sidecar.on_event(move |event| {

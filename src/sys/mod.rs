@@ -14,6 +14,7 @@
 //! | [`Mapping::wait`], [`Mapping::wake`] | Sleep across processes until a word's low half changes, never longer than the time limit; spurious returns are allowed and lost wakes only cost the time limit. Without a kernel primitive: a named event, or naps of at most 5 ms. |
 //! | [`full_barrier_everywhere`] | `true` only if every running thread of every process has passed a full barrier since the call. |
 //! | [`Watch`] | Sleeps until one of some files loses its name; `end` wakes it for good. Where the system cannot tell, `new` fails, and the flusher finds out when it wakes up for another reason. |
+//! | [`explain_bus_errors`] | Where a truncated mapping ends a process without a word, the sidecar says why. May do nothing. |
 //! | [`process_gone`] | `true` only on proof. Time and silence are no proof. |
 //! | [`LogFile`], [`dir`] | Positioned writes without append mode, an exclusive non-blocking ownership of the whole file (Windows: a sharing mode that still lets others read, rename and delete), and directory operations that fail rather than overwrite unasked. |
 //! | [`SizeLimitIsAnError`] | While it lives, no limit on the size of files ends the process. Where there is no such limit, it does nothing. |
@@ -35,6 +36,7 @@
 //! | fork beside an opening | descriptor thrown away before it carries a lock, opened again |
 //! | no room for the segment | object removed, [`MapError::NoRoom`] with the figures |
 //! | object shorter than its header says | [`MapError::Short`], never a fatal signal |
+//! | object truncated while mapped | a fatal signal (SIGBUS): `docs/decisions/0007-bus-errors.md` |
 //! | object removed while mapped | [`Mapping::links`] is 0; the memory stays valid |
 
 use std::fmt;
@@ -46,8 +48,8 @@ mod unix;
 #[cfg(unix)]
 pub use unix::{
     Epoch, LockFile, LogFile, Mapping, SegmentObject, SizeLimitIsAnError, Watch, block_signals, boot_id, dir,
-    full_barrier_everywhere, make_private_dir, monotonic_ns, own_start_time, pid, pid_namespace,
-    process_gone, program_name, resolve_path, segment_dir, stop_myself, unix_ns, user, uuid,
+    explain_bus_errors, full_barrier_everywhere, make_private_dir, monotonic_ns, own_start_time, pid,
+    pid_namespace, process_gone, program_name, resolve_path, segment_dir, stop_myself, unix_ns, user, uuid,
 };
 // The seam for Windows: `windows/mod.rs` with the same names, and
 // `#[cfg(windows)] mod windows; #[cfg(windows)] pub use windows::{...};`

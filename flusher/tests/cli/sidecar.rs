@@ -2,6 +2,7 @@
 
 use super::common::*;
 use rustix::process::Signal;
+use std::os::unix::process::ExitStatusExt;
 
 fn numbered(count: usize) -> (Vec<String>, Vec<u8>) {
     let lines: Vec<String> = (0..count).map(|i| format!("line {i}")).collect();
@@ -86,4 +87,30 @@ fn the_second_sidecar_waits_and_takes_over_when_the_first_is_killed() {
     }
     assert!(text.lines().all(|l| l.starts_with("crlog-flusher: ")), "{text}");
     assert_eq!(place.lines(), ["a"]);
+}
+
+#[test]
+fn a_segment_truncated_under_it_ends_it_with_its_reason_and_is_then_refused_and_kept() {
+    let place = Place::new();
+    let ring = place.path().join("ring");
+    let args = format!("--segment {}", ring.display());
+    let mut sidecar = place.start(FLUSHER, &args);
+    eventually("it is at work", || place.run(CRLOG, &format!("stat {args}"), b"").status.success());
+    std::fs::OpenOptions::new().write(true).open(&ring).unwrap().set_len(8192).unwrap();
+    sidecar.signal(Signal::USR1);
+    let said = sidecar.end(b"");
+    let text = String::from_utf8(said.stderr).unwrap();
+    assert_eq!(said.status.signal(), Some(Signal::BUS.as_raw()), "{text}");
+    assert!(text.contains("somebody truncated the segment") && text.lines().count() == 1, "{text}");
+    assert_ended(&place.run(FLUSHER, &args, b""), 1, "remove it once nobody uses it");
+    assert_eq!(std::fs::metadata(&ring).unwrap().len(), 8192);
+}
+
+#[test]
+fn a_bus_error_that_somebody_sends_ends_it_too() {
+    let place = Place::new();
+    let mut sidecar = place.sidecar("");
+    sidecar.signal(Signal::BUS);
+    let said = sidecar.end(b"");
+    assert_eq!((said.status.signal(), said.stderr), (Some(Signal::BUS.as_raw()), Vec::new()));
 }

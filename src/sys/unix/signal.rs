@@ -1,5 +1,7 @@
 //! Signals: our threads take none, the host's threads none on our account, and tests stop their own process.
+//! One handler exists, for the sidecar's own process, which asks for it.
 
+use std::io;
 use std::marker::PhantomData;
 use std::mem::zeroed;
 use std::ptr::null_mut;
@@ -87,4 +89,39 @@ fn is_pending() -> bool {
 pub fn stop_myself() {
     // SAFETY: raises a signal and touches no memory; it cannot fail for SIGSTOP.
     unsafe { libc::raise(libc::SIGSTOP) };
+}
+
+/// Has this process say `TRUNCATED` on standard error before a bus error ends it. For a process of our own only:
+/// a handler belongs to the whole process.
+pub fn explain_bus_errors() -> io::Result<()> {
+    let handler: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) = bus_error;
+    // SAFETY: zero is a valid value of every field of `sigaction`; the set is initialised by the call; the
+    // handler has the signature that SA_SIGINFO asks for and does only what a handler may.
+    let done = unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = handler as libc::sighandler_t;
+        action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+        libc::sigemptyset(&raw mut action.sa_mask);
+        libc::sigaction(libc::SIGBUS, &raw const action, std::ptr::null_mut())
+    };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+const TRUNCATED: &[u8] = b"crlog-flusher: error: bus error, so this process ends: somebody truncated the segment while it \
+was in use (or the disk under it failed), and what was in it is lost: end all processes of the log, remove segment and \
+lock file, start them again\n";
+
+extern "C" fn bus_error(signal: libc::c_int, info: *mut libc::siginfo_t, _context: *mut libc::c_void) {
+    // SAFETY: the kernel passes a valid `info`; write, signal and raise are async-signal-safe. A fault comes
+    // back as soon as we return, and a signal that somebody sent is sent again: the default action ends us.
+    unsafe {
+        let faulted = (*info).si_code > 0;
+        if faulted {
+            let _ = libc::write(libc::STDERR_FILENO, TRUNCATED.as_ptr().cast(), TRUNCATED.len());
+        }
+        libc::signal(signal, libc::SIG_DFL);
+        if !faulted {
+            libc::raise(signal);
+        }
+    }
 }
