@@ -53,7 +53,7 @@ pub(crate) enum Role {
     Producer,
     /// Flushes only.
     Sidecar,
-    /// Looks only, and leaves things as they are.
+    /// Makes no segment; looks, and leaves things as they are, or recovers them.
     Guest,
 }
 
@@ -128,10 +128,20 @@ impl Target {
     }
 }
 
+fn absent(error: segment::OpenError, target: &Target) -> OpenError {
+    match error {
+        segment::OpenError::Absent { .. } => OpenError::NotOpen { path: target.spec.log_path.clone() },
+        other => other.into(),
+    }
+}
+
 impl Attached {
     pub(crate) fn new(target: &Target, role: Role, program: Option<&str>) -> Result<Attached, OpenError> {
         let _limit = SizeLimitIsAnError::new();
-        let (segment, lock, _) = Segment::enter(&target.spec)?;
+        let (segment, lock, _) = match role {
+            Role::Guest => Segment::enter_existing(&target.spec).map_err(|e| absent(e, target))?,
+            Role::Producer | Role::Sidecar => Segment::enter(&target.spec)?,
+        };
         let config = Config::decode(&segment.header().config)
             .ok_or_else(|| OpenError::Config { segment: target.spec.id.clone() })?;
         let geometry = *segment.geometry();
@@ -288,7 +298,7 @@ impl Attached {
         false
     }
 
-    fn help_within(&self, patience: Duration) -> bool {
+    pub(crate) fn help_within(&self, patience: Duration) -> bool {
         let Ok(lock) = self.lock.again() else { return false };
         if !lock.lock_within(byte::FLUSHER, patience).unwrap_or(false) {
             return false;

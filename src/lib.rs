@@ -18,6 +18,7 @@ mod error;
 mod flush;
 mod log;
 mod options;
+mod recover;
 #[doc(hidden)]
 pub mod ring;
 #[doc(hidden)]
@@ -35,6 +36,7 @@ pub use options::{
     CHUNK_BYTES, DEFAULT_RING_BYTES, Difference, Fsync, KIB, Live, MIB, Notes, Options, PROCESSES_MAX,
     RING_BYTES_MAX, RING_BYTES_MIN, TERMINATOR_MAX, WhenFull,
 };
+pub use recover::{RecoverError, Recovered, Rescued};
 pub use rotate::SizeRule;
 pub use sidecar::{Control, RunError, Sidecar};
 pub use stats::{Counters, DeathInfo, FlusherInfo, ProducerInfo, Stats};

@@ -10,7 +10,7 @@ use crate::ring::reclaim::{Death, deaths, drops, own_drops, reported};
 use crate::rotate::Member;
 use crate::segment;
 use crate::stats::{Counters, DeathInfo, FlusherInfo, ProducerInfo, Stats};
-use crate::sys::{Create, FileError, LogFile, SegmentObject};
+use crate::sys::{Create, FileError, LogFile};
 use crate::writer::{Severity, Writer};
 use std::path::Path;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
@@ -245,11 +245,6 @@ impl Options {
     /// Attaches to a log that is open or has records left in memory, to look at it or to flush it.
     /// Makes no segment, starts no thread, writes no records.
     pub fn attach(self) -> Result<Log, OpenError> {
-        let spec = Target::new(&self)?.spec;
-        let found = SegmentObject::find(&spec.kind, &spec.id, spec.mode).map_err(segment::OpenError::from)?;
-        if found.is_none() {
-            return Err(OpenError::NotOpen { path: spec.log_path });
-        }
         Log::visit(self, Role::Guest)
     }
 }
@@ -270,7 +265,7 @@ fn has_no_room(e: &std::io::Error) -> bool {
     matches!(e.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
 }
 
-fn reason(at: &Attached) -> String {
+pub(crate) fn reason(at: &Attached) -> String {
     let errno = at.mem().load(word::FLUSHER_ERROR, Relaxed) as i32;
     if errno != 0 {
         let why = std::io::Error::from_raw_os_error(errno);
@@ -284,7 +279,7 @@ fn reason(at: &Attached) -> String {
     }
 }
 
-fn flusher(at: &Attached) -> Option<FlusherInfo> {
+pub(crate) fn flusher(at: &Attached) -> Option<FlusherInfo> {
     at.has_flusher().then(|| FlusherInfo {
         pid: at.mem().load(word::FLUSHER_PID, Relaxed),
         sidecar: at.mem().load(word::FLUSHER_KIND, Relaxed) == 2,
@@ -292,7 +287,7 @@ fn flusher(at: &Attached) -> Option<FlusherInfo> {
     })
 }
 
-fn producers(at: &Attached) -> Vec<ProducerInfo> {
+pub(crate) fn producers(at: &Attached) -> Vec<ProducerInfo> {
     let Ok(lock) = at.lock.again() else { return Vec::new() };
     let mem = at.mem();
     let one = |number: u32| {
@@ -316,7 +311,7 @@ fn producers(at: &Attached) -> Vec<ProducerInfo> {
 }
 
 /// Records and payload bytes that wait in the ring, and chunks in use.
-fn lag(at: &Attached) -> (u64, u64, u32) {
+pub(crate) fn lag(at: &Attached) -> (u64, u64, u32) {
     let (mem, g) = (at.mem(), at.geometry);
     // ORDER journal/acquire, commit/acquire below: as the flusher reads them, but only to count.
     let commit = mem.load(word::COMMIT, Acquire);
@@ -342,7 +337,7 @@ fn lag(at: &Attached) -> (u64, u64, u32) {
     (records, bytes, used)
 }
 
-fn counters(at: &Attached) -> Counters {
+pub(crate) fn counters(at: &Attached) -> Counters {
     let read = |c: Counter| at.mem().load(counter(c), Relaxed);
     Counters {
         records: read(Counter::Records),

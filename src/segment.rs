@@ -121,6 +121,21 @@ pub struct Segment {
 impl Segment {
     /// Opens the lock file and attaches, again if the lock file was removed meanwhile.
     pub fn enter(spec: &SegmentSpec) -> Result<(Segment, LockFile, Report), OpenError> {
+        Segment::enter_as(spec, Segment::attach)
+    }
+
+    /// The same for who only looks, or recovers: makes no segment, but says [`OpenError::Absent`].
+    pub fn enter_existing(spec: &SegmentSpec) -> Result<(Segment, LockFile, Report), OpenError> {
+        if SegmentObject::find(&spec.kind, &spec.id, spec.mode)?.is_none() {
+            return Err(OpenError::Absent { path: (&spec.object_path()).into() });
+        }
+        Segment::enter_as(spec, |spec, lock| Segment::attach_as(spec, lock, false))
+    }
+
+    fn enter_as(
+        spec: &SegmentSpec,
+        attach: impl Fn(&SegmentSpec, &LockFile) -> Result<(Segment, Report), OpenError>,
+    ) -> Result<(Segment, LockFile, Report), OpenError> {
         let path = spec.lock_path();
         match &spec.lock_dir {
             Some(dir) => sys::make_private_dir(dir, spec.mode)
@@ -133,7 +148,7 @@ impl Segment {
         let started = Instant::now();
         for _ in 0..ENTRIES {
             let lock = LockFile::open(&path, spec.mode).map_err(|e| OpenError::from(e).placed())?;
-            match Segment::attach(spec, &lock) {
+            match attach(spec, &lock) {
                 Err(OpenError::LockGone { .. }) => {}
                 // Somebody removes one file or the other at this moment: those who use the segment hear of it,
                 // and make room for a new one.
@@ -147,6 +162,14 @@ impl Segment {
 
     /// Finds or makes the segment and takes [`ATTACH`](byte::ATTACH) for as long as `lock` lives.
     pub fn attach(spec: &SegmentSpec, lock: &LockFile) -> Result<(Segment, Report), OpenError> {
+        Segment::attach_as(spec, lock, true)
+    }
+
+    fn attach_as(
+        spec: &SegmentSpec,
+        lock: &LockFile,
+        may_make: bool,
+    ) -> Result<(Segment, Report), OpenError> {
         let path = spec.log_path.as_os_str().as_encoded_bytes();
         if path.len() > at::PATH_MAX {
             return Err(OpenError::PathTooLong { len: path.len(), max: at::PATH_MAX });
@@ -155,6 +178,10 @@ impl Segment {
         let found = find(spec, lock)?;
         let (segment, report) = match found {
             Found::Sound(object, header) => join(spec, lock, object, *header)?,
+            Found::Nothing | Found::HalfMade(_) if !may_make => {
+                discard(lock);
+                return Err(OpenError::Absent { path: (&spec.object_path()).into() });
+            }
             Found::Nothing | Found::HalfMade(_) if is_orphan(lock)? => {
                 // Somebody removed the segment under those who use it. They go on with this lock file, and
                 // the new segment gets a new one.
@@ -210,6 +237,18 @@ impl Segment {
         self.mapping.unlink()?;
         lock.unlink()?;
         Ok(Departure::Removed)
+    }
+
+    /// Whether nobody else is attached at this moment.
+    pub fn is_alone(&self, lock: &LockFile) -> Result<bool, OpenError> {
+        let io = |e| OpenError::from(FileError::io("lock", lock.path(), e));
+        // Under OPEN, so that nobody who comes now finds ATTACH taken.
+        let _open = Opening::begin(lock, "looking who is there")?;
+        let alone = lock.try_lock(byte::ATTACH).map_err(io)?;
+        if alone {
+            lock.try_lock_shared(byte::ATTACH).map_err(io)?;
+        }
+        Ok(alone)
     }
 
     /// The memory.

@@ -11,6 +11,7 @@
 //! | [`sidecar`] | `crlog-flusher` |
 //! | [`pipe`], [`lines`] | `crlog pipe`: standard input, line by line |
 //! | [`stat`] | `crlog stat` |
+//! | [`recover`] | `crlog recover` |
 //! | [`stress`], [`demo`] | real processes that are killed and stopped, and the check of what they wrote |
 
 pub mod args;
@@ -18,6 +19,7 @@ pub mod console;
 pub mod demo;
 pub mod lines;
 pub mod pipe;
+pub mod recover;
 pub mod sidecar;
 pub mod signals;
 pub mod stat;

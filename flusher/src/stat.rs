@@ -2,7 +2,7 @@
 
 use crate::args::PlaceArgs;
 use crate::console::{Console, Failure};
-use crate::units::{show_bytes, show_count, show_time, show_when_full};
+use crate::units::{printable, show_bytes, show_count, show_time, show_when_full};
 use clap::Args;
 use crlog::{DeathInfo, Options, ProducerInfo, Severity, Stats};
 use serde_json::{Value, json};
@@ -250,9 +250,4 @@ fn deaths(t: &mut String, deaths: &[DeathInfo], now: SystemTime) {
             show_time(ago)
         );
     }
-}
-
-/// A name chosen by another process, without what could steer a terminal.
-fn printable(name: &str) -> String {
-    name.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }

@@ -204,6 +204,11 @@ pub fn show_time(time: Duration) -> String {
     }
 }
 
+/// A name chosen by another process, without what could steer a terminal.
+pub fn printable(name: &str) -> String {
+    name.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
 /// A number with its thousands apart.
 pub fn show_count(number: u64) -> String {
     let digits = number.to_string();

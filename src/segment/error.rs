@@ -49,6 +49,12 @@ pub enum OpenError {
         /// The lock file.
         lock: Shown,
     },
+    /// There is no segment, and none was to be made.
+    #[error("{path} is not there: nobody has the log open")]
+    Absent {
+        /// Where it would be.
+        path: Shown,
+    },
     /// Another version of crlog made it.
     #[error(
         "{path} has layout version {found} ({word_bits}-bit words), we know {ours} (64): drain it \

@@ -4,6 +4,7 @@
 
 mod common;
 mod pipe;
+mod recover;
 mod refusals;
 mod runs;
 mod sidecar;

@@ -37,6 +37,10 @@ const TOOL: &[(&str, i32, &str)] = &[
     ("stat LOG", 1, "no process has"),
     ("stat --json LOG", 1, "no process has"),
     ("stat", 2, "<LOGFILE>"),
+    ("recover", 2, "<LOGFILE>"),
+    ("recover --frobnicate LOG", 2, "unexpected argument"),
+    ("recover /nonexistent/app.log", 1, "directory does not exist"),
+    ("recover --segment /dev/null LOG", 1, "is a device"),
     ("stat /nonexistent/app.log", 1, "/nonexistent"),
     ("stress --bytes 1-20", 2, "at least 32 bytes"),
     ("stress --bytes 50-40", 2, "smaller number comes first"),
@@ -97,6 +101,7 @@ fn help_and_version_go_to_standard_output() {
         (CRLOG, "--version", "crlog 0."),
         (CRLOG, "pipe --help", "Exit status:"),
         (CRLOG, "stat --help", "Examples:"),
+        (CRLOG, "recover --help", "Examples:"),
         (CRLOG, "stress --help", "--kill-producers"),
         (CRLOG, "demo --help", "--seconds"),
     ] {
