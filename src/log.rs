@@ -219,6 +219,8 @@ impl Log {
         Stats {
             path: at.log_path.clone(),
             segment: mem.path().display().to_string(),
+            lock_file: at.lock.path().display().to_string(),
+            layout_version: crate::ring::layout::LAYOUT_VERSION,
             removed: mem.links().is_ok_and(|n| n == 0),
             segment_bytes: mem.len() as u64,
             ring_bytes: g.ring_bytes(),
@@ -235,6 +237,8 @@ impl Log {
             deaths: deaths(mem).1.into_iter().map(death_info).collect(),
             live: Live::read(mem),
             error: (error != 0).then_some(error),
+            max_bytes: at.config.policy.max_bytes,
+            backups: at.config.policy.backups,
             file_bytes,
             files: files(at),
         }
@@ -282,6 +286,7 @@ pub(crate) fn reason(at: &Attached) -> String {
 pub(crate) fn flusher(at: &Attached) -> Option<FlusherInfo> {
     at.has_flusher().then(|| FlusherInfo {
         pid: at.mem().load(word::FLUSHER_PID, Relaxed),
+        start: at.mem().load(word::FLUSHER_START, Relaxed),
         sidecar: at.mem().load(word::FLUSHER_KIND, Relaxed) == 2,
         epoch: at.mem().load(word::EPOCH, Relaxed),
     })
@@ -290,6 +295,8 @@ pub(crate) fn flusher(at: &Attached) -> Option<FlusherInfo> {
 pub(crate) fn producers(at: &Attached) -> Vec<ProducerInfo> {
     let Ok(lock) = at.lock.again() else { return Vec::new() };
     let mem = at.mem();
+    let states = (0..at.geometry.chunks()).map(|c| State(mem.load(at.geometry.state(c), Relaxed)));
+    let busy: Vec<u32> = states.filter(|s| s.phase() == Some(Phase::Busy)).map(State::slot).collect();
     let one = |number: u32| {
         let (id, dead) = at.is_dead(&lock, number)?;
         let base = at.geometry.slot(number);
@@ -297,12 +304,14 @@ pub(crate) fn producers(at: &Attached) -> Vec<ProducerInfo> {
         Some(ProducerInfo {
             slot: number,
             pid: id.pid,
+            start: id.start,
             name: id.name,
             alive: !dead,
             records: read(slot::RECORDS),
             bytes: read(slot::RECORD_BYTES),
             drops: own_drops(mem, at.geometry, number),
             too_long: read(slot::TOO_LONG),
+            inside: busy.iter().filter(|&&owner| owner == number).count() as u32,
             blocked: Duration::from_nanos(read(slot::BLOCKED_NS)),
             attached_unix_ns: id.attached_ns,
         })

@@ -12,6 +12,10 @@ pub struct Stats {
     pub path: PathBuf,
     /// Name of the segment: of shared memory, or of the mapped file.
     pub segment: String,
+    /// Path of the lock file.
+    pub lock_file: String,
+    /// Layout version of the segment.
+    pub layout_version: u32,
     /// True if somebody removed the segment's name: this process still uses it, others cannot find it.
     pub removed: bool,
     /// Bytes of the segment, and of the ring in it.
@@ -45,6 +49,10 @@ pub struct Stats {
     pub live: Live,
     /// Errno of the flusher's last failed action; `None` if all is well.
     pub error: Option<i32>,
+    /// The limit of a file that is in force, 0 for none, and how many rotated files are kept.
+    pub max_bytes: u64,
+    /// See `max_bytes`.
+    pub backups: u32,
     /// Bytes of the log file that are committed.
     pub file_bytes: u64,
     /// The log file and its rotated files: name and size in bytes, newest first.
@@ -56,6 +64,8 @@ pub struct Stats {
 pub struct FlusherInfo {
     /// Process id, in its own pid namespace.
     pub pid: u64,
+    /// When it started, in the platform's own unit: with the pid it names a process.
+    pub start: u64,
     /// True for the sidecar, false for a producer's thread.
     pub sidecar: bool,
     /// How many flushers this segment has had, this one included.
@@ -69,6 +79,8 @@ pub struct ProducerInfo {
     pub slot: u32,
     /// Process id, in its own pid namespace.
     pub pid: u64,
+    /// When it started, in the platform's own unit: with the pid it names a process.
+    pub start: u64,
     /// Name of the program.
     pub name: String,
     /// False if the kernel says that it is dead; it is cleaned up at the flusher's next round.
@@ -81,6 +93,8 @@ pub struct ProducerInfo {
     pub drops: [u64; 6],
     /// Records refused because they were longer than the maximum.
     pub too_long: u64,
+    /// How many of its threads are inside a record at this moment; each keeps its chunk as long.
+    pub inside: u32,
     /// How long its calls have waited for room.
     pub blocked: Duration,
     /// When it attached, nanoseconds of the Unix epoch.

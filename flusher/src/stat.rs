@@ -45,13 +45,17 @@ pub fn main(args: &StatArgs, console: Console) -> Result<u8, Failure> {
 
 /// All of it, with the library's names; times in nanoseconds.
 pub fn to_json(stats: &Stats) -> Value {
-    let flusher =
-        stats.flusher.as_ref().map(|f| json!({"pid": f.pid, "sidecar": f.sidecar, "epoch": f.epoch}));
+    let flusher = stats
+        .flusher
+        .as_ref()
+        .map(|f| json!({"pid": f.pid, "start": f.start, "sidecar": f.sidecar, "epoch": f.epoch}));
     let files: Vec<Value> =
         stats.files.iter().map(|(name, bytes)| json!({"name": name, "bytes": bytes})).collect();
     json!({
         "path": stats.path.to_string_lossy(),
         "segment": stats.segment,
+        "lock_file": stats.lock_file,
+        "layout_version": stats.layout_version,
         "removed": stats.removed,
         "segment_bytes": stats.segment_bytes,
         "ring_bytes": stats.ring_bytes,
@@ -69,6 +73,8 @@ pub fn to_json(stats: &Stats) -> Value {
         "when_full": Severity::ALL.iter().zip(stats.live.when_full).map(|(s, p)| (s.to_string(), json!(show_when_full(p)))).collect::<serde_json::Map<_, _>>(),
         "reserve_bytes": stats.live.reserve_bytes,
         "error": stats.error,
+        "max_bytes": stats.max_bytes,
+        "backups": stats.backups,
         "file_bytes": stats.file_bytes,
         "files": files,
     })
@@ -78,12 +84,14 @@ fn producer_json(p: &ProducerInfo) -> Value {
     json!({
         "slot": p.slot,
         "pid": p.pid,
+        "start": p.start,
         "name": p.name,
         "alive": p.alive,
         "records": p.records,
         "bytes": p.bytes,
         "drops": by_severity(&p.drops),
         "too_long": p.too_long,
+        "inside": p.inside,
         "blocked_ns": u64::try_from(p.blocked.as_nanos()).unwrap_or(u64::MAX),
         "attached_unix_ns": p.attached_unix_ns,
     })
