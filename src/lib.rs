@@ -31,7 +31,7 @@ mod writer;
 
 pub use error::{AppendError, DurableError, FlushError, OpenError};
 pub use flush::Event;
-pub use log::Log;
+pub use log::{Log, is_being_written};
 pub use options::{
     CHUNK_BYTES, DEFAULT_RING_BYTES, Difference, Fsync, KIB, Live, MIB, Notes, Options, PROCESSES_MAX,
     RING_BYTES_MAX, RING_BYTES_MIN, TERMINATOR_MAX, WhenFull,
@@ -43,7 +43,7 @@ pub use stats::{Counters, DeathInfo, FlusherInfo, ProducerInfo, Stats};
 pub use sys::SegmentKind;
 pub use writer::{Severity, Writer};
 
-/// Names of a log's shared memory: for tests that clean up after themselves.
+/// Names of a log's shared memory: for tools, and for tests that clean up after themselves.
 #[doc(hidden)]
 pub mod names {
     pub use crate::segment::{canonical, segment_id};

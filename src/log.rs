@@ -245,6 +245,12 @@ impl Log {
     }
 }
 
+/// Whether some flusher, of whatever segment, has this file as its log at this moment. Takes nothing.
+pub fn is_being_written(path: &Path) -> std::io::Result<bool> {
+    let file = LogFile::open(path, 0, Create::Never).map_err(std::io::Error::other)?;
+    file.is_owned_by_other()
+}
+
 impl Options {
     /// Attaches to a log that is open or has records left in memory, to look at it or to flush it.
     /// Makes no segment, starts no thread, writes no records.

@@ -360,6 +360,7 @@ fn is_orphan(lock: &LockFile) -> Result<bool, OpenError> {
 /// Gives a segment that lost its lock file a new one, if nobody can be using it.
 fn adopt(object: &SegmentObject, header: &mut Header, lock: &LockFile) -> Result<(), OpenError> {
     if !object.is_ours_alone() {
+        discard(lock);
         let (path, lock) = (object.path().into(), lock.path().into());
         return Err(OpenError::LockReplaced { path, lock });
     }

@@ -261,9 +261,12 @@ fn a_lost_lock_file_is_replaced_only_if_nobody_is_attached() {
     for bed in [Bed::named(), Bed::file()] {
         let spec = bed.spec();
         let (segment, lock, _) = Segment::enter(&spec).unwrap();
+        // While it is open, no other file can be given its number.
+        let _lost = std::fs::File::open(spec.lock_path()).unwrap();
         std::fs::remove_file(spec.lock_path()).unwrap();
         let error = Segment::enter(&spec).unwrap_err();
         assert!(matches!(error, OpenError::LockReplaced { .. }), "{error}");
+        assert!(!spec.lock_path().exists(), "a lock file that locks nothing");
         let old = segment.header().uuid;
         drop((segment, lock));
         let (segment, lock, report) = enter_alone(&spec);

@@ -241,6 +241,13 @@ pub(super) fn try_own(fd: RawFd) -> io::Result<bool> {
     set(fd, F_OFD_SETLK, F_WRLCK, 0, 0)
 }
 
+/// Whether another handle has any of the file. Takes nothing.
+pub(super) fn owned_by_other(fd: RawFd) -> io::Result<bool> {
+    let mut range = range(F_WRLCK, 0, 0);
+    call(fd, F_OFD_GETLK, &mut range)?;
+    Ok(i32::from(range.l_type) != F_UNLCK)
+}
+
 /// Asks the kernel for a write lease, which it grants only if no other open file description of the
 /// inode exists on the whole machine; a mapping counts as one. Given back at once.
 pub(super) fn nobody_else_has(fd: RawFd) -> bool {

@@ -45,6 +45,11 @@ impl LogFile {
         lock::try_own(self.raw()?)
     }
 
+    /// Whether another handle, of any process, has the file. Takes nothing.
+    pub fn is_owned_by_other(&self) -> io::Result<bool> {
+        lock::owned_by_other(self.raw()?)
+    }
+
     /// Which file this is.
     pub fn identity(&self) -> FileId {
         self.id

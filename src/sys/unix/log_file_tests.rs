@@ -59,6 +59,17 @@ fn a_failed_write_says_how_much_is_in_the_file() {
 }
 
 #[test]
+fn whether_somebody_has_the_file_is_seen_without_taking_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("app.log");
+    let (writer, looker) = (create(&path), create(&path));
+    assert!(!looker.is_owned_by_other().unwrap());
+    assert!(writer.try_own().unwrap(), "the look took it");
+    assert!(looker.is_owned_by_other().unwrap());
+    assert!(!writer.is_owned_by_other().unwrap(), "its own is not another's");
+}
+
+#[test]
 fn what_is_no_file_is_refused_with_its_name() {
     let dir = tempfile::tempdir().unwrap();
     let error = LogFile::open(dir.path(), 0o640, Create::IfMissing).unwrap_err();
