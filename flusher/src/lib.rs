@@ -11,12 +11,14 @@
 //! | [`sidecar`] | `crlog-flusher` |
 //! | [`pipe`], [`lines`] | `crlog pipe`: standard input, line by line |
 //! | [`stat`] | `crlog stat` |
+//! | [`doctor`] | `crlog doctor` |
 //! | [`recover`] | `crlog recover` |
 //! | [`stress`], [`demo`] | real processes that are killed and stopped, and the check of what they wrote |
 
 pub mod args;
 pub mod console;
 pub mod demo;
+pub mod doctor;
 pub mod lines;
 pub mod pipe;
 pub mod recover;

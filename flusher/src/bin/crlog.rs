@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use crlog_flusher::console::{Console, Failure};
-use crlog_flusher::{demo, pipe, recover, stat, stress};
+use crlog_flusher::{demo, doctor, pipe, recover, stat, stress};
 use std::process::ExitCode;
 
 const EXAMPLES: &str = "\
@@ -25,6 +25,7 @@ struct Arguments {
 enum Command {
     Pipe(Box<pipe::PipeArgs>),
     Stat(stat::StatArgs),
+    Doctor(doctor::DoctorArgs),
     Recover(recover::RecoverArgs),
     Stress(stress::StressArgs),
     Demo(demo::DemoArgs),
@@ -38,6 +39,7 @@ fn run(command: &Command, console: Console) -> Result<u8, Failure> {
     match command {
         Command::Pipe(args) => pipe::main(args, console),
         Command::Stat(args) => stat::main(args, console),
+        Command::Doctor(args) => doctor::main(args, console),
         Command::Recover(args) => recover::main(args, console),
         Command::Stress(args) => stress::main(args, console),
         Command::Demo(args) => demo::main(args, console),

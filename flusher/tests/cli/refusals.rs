@@ -37,6 +37,8 @@ const TOOL: &[(&str, i32, &str)] = &[
     ("stat LOG", 1, "no process has"),
     ("stat --json LOG", 1, "no process has"),
     ("stat", 2, "<LOGFILE>"),
+    ("doctor", 2, "<LOGFILE>"),
+    ("doctor --frobnicate LOG", 2, "unexpected argument"),
     ("recover", 2, "<LOGFILE>"),
     ("recover --frobnicate LOG", 2, "unexpected argument"),
     ("recover /nonexistent/app.log", 1, "directory does not exist"),
@@ -102,6 +104,7 @@ fn help_and_version_go_to_standard_output() {
         (CRLOG, "pipe --help", "Exit status:"),
         (CRLOG, "stat --help", "Examples:"),
         (CRLOG, "recover --help", "Examples:"),
+        (CRLOG, "doctor --help", "Exit status:"),
         (CRLOG, "stress --help", "--kill-producers"),
         (CRLOG, "demo --help", "--seconds"),
     ] {
