@@ -204,7 +204,11 @@ impl Script {
         }
     }
 
+    /// The driver takes a prepared batch back before it collects anew: else the next commit would make it true.
     fn collect(&mut self) {
+        if matches!(self.stage, Stage::Prepared) {
+            self.abort();
+        }
         let n = self.drainer.collect(&self.mem);
         let most = GEOMETRY.chunks() as usize * GEOMETRY.chunk_bytes() / 16;
         assert!(n <= most, "{n} records");

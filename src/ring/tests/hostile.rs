@@ -40,6 +40,18 @@ fn a_count_beyond_what_a_chunk_holds_reads_nothing_outside_of_it() {
     }
 }
 
+/// Each was found by the fuzzer; some made an earlier version fail.
+#[test]
+fn the_corpus_of_the_fuzzer_passes() {
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/segment");
+    let inputs: Vec<_> =
+        std::fs::read_dir(dir).unwrap().map(|e| std::fs::read(e.unwrap().path()).unwrap()).collect();
+    assert!(inputs.len() > 50);
+    for input in inputs {
+        run(&input);
+    }
+}
+
 #[test]
 fn records_are_owed_at_all() {
     let step = |op: u8| [op, 255, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
