@@ -1,10 +1,11 @@
 # `make test` is all a newcomer needs; the other targets are what CI runs besides.
-.PHONY: test setup demo loom mutants fuzz stress bench doc lint ci clean slow-disk
+.PHONY: test setup demo loom mutants fuzz stress soak bench doc lint ci clean slow-disk
 
 CARGO ?= cargo
 LOOM_FLAGS = --cfg loom --cfg debug_assertions
 SECONDS ?= 60
 SEED ?= 1
+MINUTES ?= 20
 
 # Installs what the tests can use, as far as this user may, and says what is missing.
 setup:
@@ -37,6 +38,11 @@ stress:
 # A disk that stalls for ten seconds, twice (the tests have one of two seconds).
 slow-disk:
 	$(CARGO) test --test disks -- --ignored --nocapture
+
+# Rounds of every known fault for MINUTES, all of it from one SEED (random unless given), each round verified.
+# As root also a disk that fills up.
+soak:
+	$(CARGO) run --release --bin crlog -- soak --minutes $(MINUTES) $(if $(filter command line environment,$(origin SEED)),--seed $(SEED))
 
 bench:
 	$(CARGO) bench

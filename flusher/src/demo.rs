@@ -64,6 +64,7 @@ fn plan(place: &Place, seconds: u64) -> Plan {
             place: PlaceArgs::default(),
         },
         acks: place.acks.clone(),
+        said: None,
         processes: PROCESSES,
         sidecars: 1,
         records: None,

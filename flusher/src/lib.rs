@@ -13,6 +13,7 @@
 //! | [`stat`] | `crlog stat` |
 //! | [`doctor`] | `crlog doctor` |
 //! | [`recover`] | `crlog recover` |
+//! | [`soak`] | rounds of [`stress`] with every fault there is, for hours |
 //! | [`stress`], [`demo`] | real processes that are killed and stopped, and the check of what they wrote |
 
 pub mod args;
@@ -24,6 +25,7 @@ pub mod pipe;
 pub mod recover;
 pub mod sidecar;
 pub mod signals;
+pub mod soak;
 pub mod stat;
 pub mod stress;
 pub mod units;

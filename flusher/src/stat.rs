@@ -141,7 +141,7 @@ fn counters(stats: &Stats) -> [(&'static str, u64); 16] {
 }
 
 /// The same for people.
-fn table(stats: &Stats, now: SystemTime) -> String {
+pub fn table(stats: &Stats, now: SystemTime) -> String {
     let mut t = String::new();
     let flusher = match &stats.flusher {
         Some(f) => {

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use crlog_flusher::console::{Console, Failure};
-use crlog_flusher::{demo, doctor, pipe, recover, stat, stress};
+use crlog_flusher::{demo, doctor, pipe, recover, soak, stat, stress};
 use std::process::ExitCode;
 
 const EXAMPLES: &str = "\
@@ -28,6 +28,7 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     Recover(recover::RecoverArgs),
     Stress(stress::StressArgs),
+    Soak(soak::SoakArgs),
     Demo(demo::DemoArgs),
     #[command(hide = true)]
     StressWorker(stress::worker::WorkerArgs),
@@ -42,6 +43,7 @@ fn run(command: &Command, console: Console) -> Result<u8, Failure> {
         Command::Doctor(args) => doctor::main(args, console),
         Command::Recover(args) => recover::main(args, console),
         Command::Stress(args) => stress::main(args, console),
+        Command::Soak(args) => soak::main(args, console),
         Command::Demo(args) => demo::main(args, console),
         Command::StressWorker(args) => stress::worker::main(args),
         Command::StressSidecar(args) => stress::worker::sidecar(args, console),

@@ -22,6 +22,9 @@ pub struct Acks {
 /// Words of the run's line.
 const STOP: usize = 0;
 const PAUSE: usize = 1;
+/// Bytes that may be written in all; 0 = any number.
+const LIMIT: usize = 2;
+const TAKEN: usize = 3;
 
 /// One number of an incarnation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +37,14 @@ pub enum Word {
     StopsBegun = 2,
     /// Stops in the middle of a record that are over.
     StopsOver = 3,
+    /// Its process, as a forked child says it.
+    Pid = 4,
+    /// 1 = a forked child has done what it was made for.
+    Done = 5,
+    /// 1 = it was asked to pause, or is out of bytes, and writes nothing.
+    Resting = 6,
+    /// A fork that is asked for: see [`super::errand`].
+    Fork = 7,
 }
 
 impl Acks {
@@ -62,22 +73,48 @@ impl Acks {
 
     /// Ask all processes to write nothing for the time being, or to go on.
     pub fn pause(&self, on: bool) {
-        self.word(0, PAUSE).store(u64::from(on), Ordering::Release);
+        // SeqCst here and at `Resting`: who is seen resting after this has seen it.
+        self.word(0, PAUSE).store(u64::from(on), Ordering::SeqCst);
     }
 
     /// Whether they were asked to.
     pub fn paused(&self) -> bool {
-        self.word(0, PAUSE).load(Ordering::Acquire) != 0
+        self.word(0, PAUSE).load(Ordering::SeqCst) != 0
+    }
+
+    /// All processes together may write so many bytes.
+    pub fn limit(&self, bytes: u64) {
+        self.word(0, LIMIT).store(bytes, Ordering::Relaxed);
+    }
+
+    /// Whether all bytes are taken that may be.
+    pub fn starved(&self) -> bool {
+        let limit = self.word(0, LIMIT).load(Ordering::Relaxed);
+        limit != 0 && self.word(0, TAKEN).load(Ordering::Relaxed) >= limit
+    }
+
+    /// Whether so many bytes more may be written; if so, they count.
+    pub fn take(&self, bytes: u64) -> bool {
+        let limit = self.word(0, LIMIT).load(Ordering::Relaxed);
+        let taken = self.word(0, TAKEN);
+        limit == 0
+            || (taken.load(Ordering::Relaxed) < limit
+                && taken.fetch_add(bytes, Ordering::Relaxed) + bytes <= limit)
     }
 
     /// A number of an incarnation.
     pub fn get(&self, id: u32, word: Word) -> u64 {
-        self.word(id as usize + 1, word as usize).load(Ordering::Acquire)
+        self.word(id as usize + 1, word as usize).load(Ordering::SeqCst)
     }
 
     /// Sets a number of one's own incarnation.
     pub fn set(&self, id: u32, word: Word, value: u64) {
-        self.word(id as usize + 1, word as usize).store(value, Ordering::Release);
+        self.word(id as usize + 1, word as usize).store(value, Ordering::SeqCst);
+    }
+
+    /// What is asked of an incarnation, once.
+    pub fn swap(&self, id: u32, word: Word, value: u64) -> u64 {
+        self.word(id as usize + 1, word as usize).swap(value, Ordering::SeqCst)
     }
 
     /// A line beyond the end is the run's line: an incarnation is checked before it starts.
@@ -106,5 +143,16 @@ mod tests {
         assert!(a.stopped() && !a.paused());
         a.set(99, Word::Records, 5);
         assert_eq!(b.get(2, Word::Records), 0);
+    }
+
+    #[test]
+    fn bytes_are_taken_up_to_the_limit_and_never_beyond() {
+        let dir = tempfile::tempdir().unwrap();
+        let acks = Acks::create(&dir.path().join("acks"), 1).unwrap();
+        assert!(acks.take(1000), "without a limit");
+        acks.limit(100);
+        assert!(acks.take(60) && !acks.starved() && acks.take(40) && !acks.take(1) && acks.starved());
+        acks.limit(200);
+        assert!(acks.take(1) && !acks.take(1000));
     }
 }

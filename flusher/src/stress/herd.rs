@@ -7,8 +7,11 @@ use super::verify::Claim;
 use super::worker;
 use crate::console::Failure;
 use rustix::process::{Pid, Signal, kill_process};
+use std::fs::OpenOptions;
+use std::io::{PipeReader, PipeWriter};
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// The place of one producer; its incarnations follow each other.
@@ -58,7 +61,13 @@ pub struct Herd<'a> {
     /// By place.
     pub producers: Vec<Producer>,
     sidecars: Vec<Option<Child>>,
+    /// How many of the sidecars are to be there, from the first on.
+    sidecars_wanted: usize,
+    /// The disk is full, or was a moment ago: who is asked to end may end with records left.
+    pub sidecars_may_fail: bool,
     claims: Vec<Claim>,
+    /// Standard output of all processes, forked ones included: at its end nobody is left.
+    alive: (PipeReader, Option<PipeWriter>),
 }
 
 impl<'a> Herd<'a> {
@@ -66,8 +75,18 @@ impl<'a> Herd<'a> {
     pub fn start(plan: &'a Plan, acks: &'a Acks) -> Result<Herd<'a>, Failure> {
         let program = std::env::current_exe()
             .map_err(|e| Failure::failed(format!("this program does not find itself: {e}")))?;
-        let mut herd =
-            Herd { plan, acks, program, producers: Vec::new(), sidecars: Vec::new(), claims: Vec::new() };
+        let (reader, writer) = std::io::pipe().map_err(Failure::failed)?;
+        let mut herd = Herd {
+            plan,
+            acks,
+            program,
+            producers: Vec::new(),
+            sidecars: Vec::new(),
+            sidecars_wanted: plan.sidecars as usize,
+            sidecars_may_fail: false,
+            claims: Vec::new(),
+            alive: (reader, Some(writer)),
+        };
         for _ in 0..plan.sidecars {
             let child = herd.start_sidecar()?;
             herd.sidecars.push(Some(child));
@@ -89,7 +108,15 @@ impl<'a> Herd<'a> {
     }
 
     fn spawn(&self, command: &mut Command) -> Result<Child, Failure> {
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
+        let alive = match &self.alive.1 {
+            Some(writer) => Stdio::from(writer.try_clone().map_err(Failure::failed)?),
+            None => Stdio::null(),
+        };
+        if let Some(path) = &self.plan.said {
+            let said = OpenOptions::new().append(true).create(true).open(path).map_err(Failure::failed)?;
+            command.stderr(said);
+        }
+        let child = command.stdin(Stdio::null()).stdout(alive).spawn();
         child.map_err(|e| Failure::failed(format!("{} cannot be started: {e}", self.program.display())))
     }
 
@@ -103,17 +130,31 @@ impl<'a> Herd<'a> {
                 self.restart(place)?;
             }
         }
+        self.sidecars.resize_with(self.sidecars.len().max(self.sidecars_wanted), || None);
         for i in 0..self.sidecars.len() {
             if let Some(child) = &mut self.sidecars[i]
-                && child.try_wait().is_ok_and(|status| status.is_some())
+                && let Ok(Some(status)) = child.try_wait()
             {
                 self.sidecars[i] = None;
+                self.check_sidecar(status)?;
             }
-            if restart && self.sidecars[i].is_none() {
+            if restart && i < self.sidecars_wanted && self.sidecars[i].is_none() {
                 self.sidecars[i] = Some(self.start_sidecar()?);
             }
         }
         Ok(())
+    }
+
+    /// A sidecar ends because we kill it, or ask it to end, perhaps before it listens to signals.
+    fn check_sidecar(&self, status: ExitStatus) -> Result<(), Failure> {
+        const ASKED_TWICE: i32 = 128 + 15;
+        let ours = [Signal::KILL, Signal::TERM, Signal::USR1].map(Signal::as_raw);
+        match (status.code(), status.signal()) {
+            (Some(0 | ASKED_TWICE), _) => Ok(()),
+            (Some(1), _) if self.sidecars_may_fail => Ok(()),
+            (None, Some(signal)) if ours.contains(&signal) => Ok(()),
+            _ => Err(Failure::failed(format!("a sidecar ended by itself: {status}"))),
+        }
     }
 
     fn wake(&mut self, place: usize) {
@@ -148,7 +189,7 @@ impl<'a> Herd<'a> {
         p.before += acknowledged;
         if status.success() {
             p.life = Life::Done;
-        } else if !p.killed {
+        } else if !p.killed || status.signal() != Some(Signal::KILL.as_raw()) {
             p.life = Life::Done;
             return Err(Failure::failed(format!(
                 "the writing process p{:05} ended by itself: {status}",
@@ -205,6 +246,62 @@ impl<'a> Herd<'a> {
         }
         let mut sidecars = self.sidecars.iter_mut().flatten();
         sidecars.find(|c| u64::from(c.id()) == pid).is_some_and(|c| c.kill().is_ok())
+    }
+
+    /// A sidecar more from now on, or one less, which is ended in good order.
+    pub fn want_sidecars(&mut self, wanted: usize) {
+        self.sidecars_wanted = wanted;
+        for child in self.sidecars.iter().skip(wanted).flatten() {
+            signal(child, Signal::TERM);
+        }
+    }
+
+    /// How many sidecars are to be there.
+    pub fn sidecars_wanted(&self) -> usize {
+        self.sidecars_wanted
+    }
+
+    /// Sends a signal to each sidecar.
+    pub fn signal_sidecars(&self, number: Signal) -> u64 {
+        self.sidecars.iter().flatten().map(|child| signal(child, number)).count() as u64
+    }
+
+    /// Stops or continues the process of this id, if it is one of these and not dying.
+    pub fn signal_pid(&self, pid: u64, number: Signal) -> bool {
+        let producers = self.producers.iter().filter(|p| !p.killed).filter_map(|p| p.child.as_ref());
+        let mut all = producers.chain(self.sidecars.iter().flatten());
+        all.find(|c| u64::from(c.id()) == pid).map(|c| signal(c, number)).is_some()
+    }
+
+    /// Kills everybody.
+    pub fn kill_all(&mut self) -> u64 {
+        let places = 0..self.producers.len();
+        places.for_each(|place| self.kill(place));
+        let sidecars = self.sidecars.iter_mut().flatten().filter_map(|c| c.kill().ok()).count();
+        (self.producers.len() + sidecars) as u64
+    }
+
+    /// True if each producer that lives rests: asked to pause, it writes nothing until told to go on.
+    pub fn all_rest(&self) -> bool {
+        let mut alive = self.producers.iter().filter(|p| p.child.is_some());
+        alive.all(|p| {
+            !p.killed && !matches!(p.life, Life::Stopped(_)) && self.acks.get(p.id, Word::Resting) != 0
+        })
+    }
+
+    /// Waits until every process of the run has ended, children of others included.
+    pub fn nobody_left(&mut self, patience: Duration) -> Result<(), Failure> {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        self.alive.1 = None;
+        let limit = Timespec { tv_sec: patience.as_secs() as i64, tv_nsec: 0 };
+        let mut wanted = [PollFd::new(&self.alive.0, PollFlags::IN)];
+        match poll(&mut wanted, Some(&limit)) {
+            Ok(0) => {
+                Err(Failure::failed(format!("a forked child did not end within {} s", patience.as_secs())))
+            }
+            Ok(_) => Ok(()),
+            Err(e) => Err(Failure::failed(e)),
+        }
     }
 
     /// Stops a producer from outside for some time.
@@ -265,8 +362,13 @@ impl<'a> Herd<'a> {
         for child in self.sidecars.iter().flatten() {
             signal(child, Signal::TERM);
         }
+        self.sidecars_wanted = 0;
+        let mut ended = Vec::new();
         for child in self.sidecars.iter_mut().flatten() {
-            while !child.try_wait().is_ok_and(|status| status.is_some()) {
+            let status = loop {
+                if let Ok(Some(status)) = child.try_wait() {
+                    break status;
+                }
                 if begun.elapsed() > patience {
                     return Err(Failure::failed(format!(
                         "a sidecar did not end within {} s",
@@ -274,10 +376,11 @@ impl<'a> Herd<'a> {
                     )));
                 }
                 std::thread::sleep(Duration::from_millis(2));
-            }
+            };
+            ended.push(status);
         }
         self.sidecars.clear();
-        Ok(())
+        ended.into_iter().try_for_each(|status| self.check_sidecar(status))
     }
 }
 

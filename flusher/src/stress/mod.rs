@@ -6,6 +6,7 @@
 
 pub mod acks;
 pub mod chaos;
+pub mod errand;
 pub mod herd;
 pub mod plan;
 pub mod record;
@@ -150,6 +151,7 @@ impl StressArgs {
                 place: self.place.clone(),
             },
             acks: place.acks.clone(),
+            said: None,
             processes: self.processes,
             sidecars: self.sidecars,
             records: self.records,
@@ -228,7 +230,8 @@ impl Drop for Place {
     }
 }
 
-fn new_directory(within: &Path) -> Result<PathBuf, Failure> {
+/// A new directory for nobody but us.
+pub fn new_directory(within: &Path) -> Result<PathBuf, Failure> {
     use std::os::unix::fs::DirBuilderExt;
     let mut error = None;
     for _ in 0..100 {

@@ -17,6 +17,8 @@ pub struct Plan {
     pub share: ShareArgs,
     /// File of acknowledgements, to be made.
     pub acks: PathBuf,
+    /// Where processes write what they have to say; `None`: to our standard error.
+    pub said: Option<PathBuf>,
     /// Processes that write.
     pub processes: u32,
     /// Processes that only flush.

@@ -51,6 +51,11 @@ impl Takeovers {
         self.waiting.is_some()
     }
 
+    /// What is waited for is no measure any more.
+    pub fn forget(&mut self) {
+        self.waiting = None;
+    }
+
     /// The flusher at work is of this epoch.
     pub fn seen(&mut self, epoch: u64, now: Instant) {
         if let Some((old, at)) = self.waiting

@@ -1,13 +1,15 @@
 //! The processes of a run: this program again, under commands that the help does not show.
 
 use super::acks::{Acks, Word};
+use super::errand::{self, Errand, Order, Who};
 use super::record::{HEADER_BYTES, Maker, Text};
 use crate::args::PlaceArgs;
 use crate::console::{Console, Failure};
 use crate::sidecar::Told;
 use crate::units;
 use clap::Args;
-use crlog::{AppendError, Options, Severity, Writer};
+use crlog::{AppendError, Log, Options, Severity, Writer};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -107,31 +109,121 @@ pub fn main(args: &WorkerArgs) -> Result<u8, Failure> {
     let stop_in_the_middle = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&stop_in_the_middle))
         .map_err(Failure::failed)?;
+    errand::bury_children();
     let log = args.share.options(&format!("worker {}", args.id)).open().map_err(Failure::failed)?;
-    let mut writer = log.writer().map_err(Failure::failed)?;
+    let writer = log.writer().map_err(Failure::failed)?;
     let maker = args.maker();
-    let mut record = Vec::new();
-    let (mut seq, mut bytes, mut stops) = (0, 0, 0);
-    while Some(seq) != args.records && !acks.stopped() {
-        if acks.paused() {
-            std::thread::sleep(Duration::from_micros(200));
-            continue;
-        }
-        maker.make(args.id, seq, &mut record);
-        if stop_in_the_middle.swap(false, Ordering::AcqRel) {
-            stops += 1;
-            acks.set(args.id, Word::StopsBegun, stops);
-            writer.append_stopping_in_the_middle(&record).map_err(Failure::failed)?;
-            acks.set(args.id, Word::StopsOver, stops);
-        } else {
-            append(&mut writer, seq, &record).map_err(Failure::failed)?;
-        }
-        seq += 1;
-        bytes += record.len() as u64 + 1;
-        acks.set(args.id, Word::Bytes, bytes);
-        acks.set(args.id, Word::Records, seq);
-    }
+    let mut worker = Worker {
+        acks,
+        maker,
+        id: args.id,
+        records: args.records,
+        stop_in_the_middle,
+        handles: Some((writer, log)),
+    };
+    worker.write()?;
     Ok(0)
+}
+
+struct Worker {
+    acks: Acks,
+    maker: Maker,
+    id: u32,
+    records: Option<u64>,
+    stop_in_the_middle: Arc<AtomicBool>,
+    /// None when they were dropped.
+    handles: Option<(Writer, Log)>,
+}
+
+impl Worker {
+    fn write(&mut self) -> Result<(), Failure> {
+        let mut record = Vec::new();
+        let (mut seq, mut bytes, mut stops) = (0, 0, 0);
+        while Some(seq) != self.records && !self.acks.stopped() {
+            if seq % 1024 == 0 && nobody_watches() {
+                break;
+            }
+            self.fork_if_asked()?;
+            self.maker.make(self.id, seq, &mut record);
+            if !self.may_write(record.len() as u64 + 1) {
+                std::thread::sleep(Duration::from_micros(200));
+                if nobody_watches() {
+                    break;
+                }
+                continue;
+            }
+            let Some((writer, _)) = &mut self.handles else { return Ok(()) };
+            if self.stop_in_the_middle.swap(false, Ordering::AcqRel) {
+                stops += 1;
+                self.acks.set(self.id, Word::StopsBegun, stops);
+                writer.append_stopping_in_the_middle(&record).map_err(Failure::failed)?;
+                self.acks.set(self.id, Word::StopsOver, stops);
+            } else {
+                append(writer, seq, &record).map_err(Failure::failed)?;
+            }
+            seq += 1;
+            bytes += record.len() as u64 + 1;
+            self.acks.set(self.id, Word::Bytes, bytes);
+            self.acks.set(self.id, Word::Records, seq);
+        }
+        Ok(())
+    }
+
+    fn may_write(&self, bytes: u64) -> bool {
+        if self.acks.get(self.id, Word::Resting) != 0 {
+            if self.acks.paused() {
+                return false;
+            }
+            self.acks.set(self.id, Word::Resting, 0);
+        }
+        // Looked at after Resting was cleared: who saw it set before does not count on it any more.
+        let may = !self.acks.paused() && self.acks.take(bytes);
+        if !may {
+            self.acks.set(self.id, Word::Resting, 1);
+        }
+        may
+    }
+
+    fn fork_if_asked(&mut self) -> Result<(), Failure> {
+        if self.acks.get(self.id, Word::Fork) == 0 {
+            return Ok(());
+        }
+        let Some(order) = Order::decode(self.acks.swap(self.id, Word::Fork, 0)) else { return Ok(()) };
+        match errand::fork() {
+            Ok(Who::Parent) => Ok(()),
+            Ok(Who::Child) => self.be_child(order),
+            Err(e) => Err(Failure::failed(format!("cannot fork: {e}"))),
+        }
+    }
+
+    /// The child's whole life. What it inherits of its parent's is used, or dropped, or neither.
+    fn be_child(&mut self, order: Order) -> ! {
+        self.acks.set(order.child, Word::Pid, u64::from(std::process::id()));
+        self.id = order.child;
+        self.records = Some(order.records);
+        self.stop_in_the_middle.store(false, Ordering::Release);
+        if order.errand == Errand::BeSilent {
+            while !self.acks.stopped() && !nobody_watches() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        } else if let Err(e) = self.write() {
+            Console::new("stress-worker").err(&format!("a forked child: {}", e.message));
+            errand::exit(1);
+        }
+        if order.errand == Errand::Leave {
+            self.handles = None;
+        }
+        self.acks.set(self.id, Word::Done, 1);
+        errand::exit(0)
+    }
+}
+
+/// True if the run has died: it reads the pipe that is our standard output.
+fn nobody_watches() -> bool {
+    let stdout = rustix::stdio::stdout();
+    let mut wanted = [PollFd::new(&stdout, PollFlags::empty())];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut wanted, Some(&now)).is_ok() && wanted[0].revents().contains(PollFlags::ERR)
 }
 
 /// By each of the ways there are.

@@ -66,6 +66,27 @@ fn a_run_can_be_kept_and_read_again() {
     std::fs::remove_file(place.log()).unwrap();
 }
 
+/// A round of its own takes 5 s at least: too long for the other rounds of every day, which CI runs.
+#[test]
+fn a_soak_that_is_told_to_end_says_its_seed_first_and_last_and_leaves_nothing() {
+    let place = Place::new();
+    let mut command = Command::new(CRLOG);
+    command.args("soak --minutes 1 --seed 41".split_whitespace()).env("TMPDIR", place.path());
+    let mut soak = Running::spawn(&mut command);
+    eventually("a round runs", || {
+        std::fs::read_dir(place.path()).unwrap().flatten().any(|d| d.path().join("round-1/acks").exists())
+    });
+    soak.signal(rustix::process::Signal::TERM);
+    let output = soak.end(b"");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let again = "again with: crlog soak --minutes 1 --seed 41";
+    assert!(text.lines().next().unwrap().contains(again), "{text}");
+    assert!(text.lines().last().unwrap().contains(again), "{text}");
+    assert_eq!(output.status.code(), Some(130), "nothing was verified");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("interrupted") && said.contains(again), "{said}");
+}
+
 #[test]
 fn the_demo_tells_its_story_in_less_than_forty_lines() {
     let place = Place::new();
