@@ -12,11 +12,13 @@ use std::ffi::CString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-/// Gives this thread and the processes it starts mounts of their own; the reason if that is not allowed.
+/// Gives this thread and the processes it starts mounts of their own; the reason if that is not allowed. Their
+/// shared memory is their own as well: others may clean up theirs, and nothing of ours is left.
 pub fn own_mounts() -> Result<(), String> {
     // SAFETY: changes which mounts this process sees; no file descriptor and no memory.
     unsafe { unshare_unsafe(UnshareFlags::NEWNS) }
         .and_then(|()| mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC))
+        .and_then(|()| mount("none", "/dev/shm", "tmpfs", MountFlags::empty(), c"size=256m,mode=1777"))
         .map_err(|e| format!("may not mount a small disk ({e}): run as root"))
 }
 

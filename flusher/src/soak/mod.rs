@@ -61,6 +61,8 @@ pub struct SoakArgs {
     dir: Option<PathBuf>,
 }
 
+/// Exit status of a run that was ended by SIGINT or SIGTERM.
+pub const INTERRUPTED: u8 = 130;
 /// Shorter than this a round is not worth its start.
 const ROUND_MIN: Duration = Duration::from_secs(5);
 
@@ -143,6 +145,13 @@ impl Soak {
                 self.console.out(&format!("{}: {}", script.words(), report::round(outcome, begun.elapsed())));
                 total.add(outcome);
                 Err(self.keep(&script, &dir, &Failure::failed("records are missing or wrong"), None))
+            }
+            Err(Broken { failure, .. }) if failure.status == INTERRUPTED => {
+                total.broken();
+                round::clean_up(&script);
+                remove(disk, &dir)?;
+                let _ = std::fs::remove_dir(&self.dir);
+                Err(failure.clone())
             }
             Err(Broken { failure, stats }) => {
                 total.broken();

@@ -14,10 +14,12 @@ pub fn round(o: &Outcome, time: Duration) -> String {
         false => format!("NOT VERIFIED: {}", faults(o)),
     };
     format!(
-        "{} records, {} faults, {} rotations, {} with reading: {judged}",
+        "{} records, {} faults, {} rotations, take-over {}, silence {}, {} with reading: {judged}",
         show_count(o.verdict.acknowledged),
         show_count(o.tally.total()),
         show_count(o.rotations),
+        show_time(quantile(&o.takeovers, 1000)),
+        show_time(o.silence),
         show_time(time)
     )
 }

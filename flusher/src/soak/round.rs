@@ -1,5 +1,6 @@
 //! One round: start, suffer, recover, drain, verify.
 
+use super::INTERRUPTED;
 use super::disk::Disk;
 use super::draw::{ASKED_MAX, Script};
 use super::fault::{Storm, Tally};
@@ -78,6 +79,8 @@ pub(super) struct Round<'a> {
     pub(super) stopped: Option<(u64, Instant)>,
     /// Runs of `crlog stat`, with the time by which they must have ended.
     pub(super) lookers: Vec<(std::process::Child, Instant)>,
+    /// The writers have been made to rest a moment ago.
+    pub(super) rested: bool,
     silence: Silence,
     moving: (u64, Instant),
 }
@@ -114,15 +117,18 @@ pub fn run(
         full_lately: begun,
         stopped: None,
         lookers: Vec::new(),
+        rested: false,
         silence: Silence::new(begun),
         moving: (0, begun),
     };
     let seen = |failure| Broken { failure, stats: Some(Box::new(log.stats())) };
     while begun.elapsed() < time {
         if interrupted.load(Ordering::Relaxed) {
-            return Err(
-                Failure { status: 130, message: "interrupted: this round was not verified".into() }.into()
-            );
+            return Err(Failure {
+                status: INTERRUPTED,
+                message: "interrupted: this round was not verified".into(),
+            }
+            .into());
         }
         round.tick(time).map_err(seen)?;
     }
@@ -226,7 +232,8 @@ impl Round<'_> {
                 STALL.as_secs()
             )));
         }
-        let waived = self.acks.starved()
+        let waived = std::mem::take(&mut self.rested)
+            || self.acks.starved()
             || self.full_until.is_some()
             || now < self.full_lately
             || self.stopped.is_some()

@@ -196,7 +196,7 @@ impl Round<'_> {
 
     /// What logrotate calls copytruncate, at a time when nobody writes: else it loses records with any logger.
     fn copy_and_truncate(&mut self) -> Result<bool, Failure> {
-        if self.full_until.is_some() || self.stopped.is_some() {
+        if self.full_until.is_some() || self.stopped.is_some() || self.takeovers.waiting() {
             return Ok(false);
         }
         self.acks.pause(true);
@@ -217,6 +217,9 @@ impl Round<'_> {
             .map_err(|e| Failure::failed(format!("the ring is not drained at rest: {e}")))?;
         let done = self.copy_log();
         self.acks.pause(false);
+        // Nobody has looked meanwhile.
+        self.takeovers.forget();
+        self.rested = true;
         done.map_err(|e| Failure::failed(format!("the log file cannot be copied and truncated: {e}")))
     }
 

@@ -85,6 +85,7 @@ fn a_soak_that_is_told_to_end_says_its_seed_first_and_last_and_leaves_nothing() 
     assert_eq!(output.status.code(), Some(130), "nothing was verified");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("interrupted") && said.contains(again), "{said}");
+    assert!(std::fs::read_dir(place.path()).unwrap().next().is_none(), "left something behind");
 }
 
 #[test]
