@@ -1,5 +1,5 @@
 # `make test` is all a newcomer needs; the other targets are what CI runs besides.
-.PHONY: test setup demo loom mutants fuzz stress soak bench doc lint ci clean slow-disk
+.PHONY: test setup demo loom mutants fuzz stress soak scribble bench doc lint ci clean slow-disk
 
 CARGO ?= cargo
 LOOM_FLAGS = --cfg loom --cfg debug_assertions
@@ -43,6 +43,10 @@ slow-disk:
 # As root also a disk that fills up.
 soak:
 	$(CARGO) run --release --bin crlog -- soak --minutes $(MINUTES) $(if $(filter command line environment,$(origin SEED)),--seed $(SEED))
+
+# Random words into a live segment for MINUTES.
+scribble:
+	MINUTES=$(MINUTES) SEED=$(SEED) $(CARGO) test --release --test scribble -- --ignored
 
 bench:
 	$(CARGO) bench

@@ -172,7 +172,8 @@ impl Sidecar {
         at.mem().store(word::SIDECAR, u64::from(sys::pid()), Relaxed);
         at.ring();
         let (mut drained, mut ended) = (true, Wish::Stop);
-        if self.wait_for(at, &lock, byte::FLUSHER, control).map_err(&io)? {
+        // Again if somebody has overwritten the epoch, which deposes whoever flushes.
+        while self.wait_for(at, &lock, byte::FLUSHER, control).map_err(&io)? {
             let wish = &mut || {
                 control.pass_on(at);
                 if control.stopped() { Wish::Stop } else { Wish::GoOn }
@@ -182,6 +183,9 @@ impl Sidecar {
             ended = flusher.run(wish);
             drained = !flusher.is_stuck();
             lock.unlock(byte::FLUSHER).map_err(&io)?;
+            if ended != Wish::Yield {
+                break;
+            }
         }
         at.mem().store(word::SIDECAR, 0, Relaxed);
         lock.unlock(byte::SIDECAR).map_err(&io)?;

@@ -155,6 +155,11 @@ impl Role {
         false
     }
 
+    /// Whether it has ended, and if so, whether well.
+    pub fn ended(&mut self) -> Option<bool> {
+        self.0.try_wait().unwrap().map(|status| status.success())
+    }
+
     pub fn is_stopped(&self) -> bool {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
         stat.rsplit(')').next().is_some_and(|s| s.trim_start().starts_with('T'))
