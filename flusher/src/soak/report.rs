@@ -45,6 +45,7 @@ pub struct Total {
     rotations: u64,
     silence: Duration,
     takeovers: Vec<Duration>,
+    unmeasured: u64,
     no_mounts: Option<String>,
 }
 
@@ -63,6 +64,7 @@ impl Total {
             rotations: 0,
             silence: Duration::ZERO,
             takeovers: Vec::new(),
+            unmeasured: 0,
             no_mounts,
         }
     }
@@ -79,6 +81,7 @@ impl Total {
         self.rotations += o.rotations;
         self.silence = self.silence.max(o.silence);
         self.takeovers.extend(&o.takeovers);
+        self.unmeasured += o.unmeasured;
     }
 
     /// A round that did not come to its end.
@@ -99,8 +102,9 @@ impl Total {
         }
         let times = |per_mille| show_time(quantile(&self.takeovers, per_mille));
         let takeovers = format!(
-            "{} measured, median {}, p99 {}, max {}",
+            "{} measured ({} more were not: nobody could look), median {}, p99 {}, max {}",
             show_count(self.takeovers.len() as u64),
+            show_count(self.unmeasured),
             times(500),
             times(990),
             times(1000)

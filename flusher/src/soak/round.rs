@@ -20,6 +20,8 @@ use std::time::{Duration, Instant};
 
 /// No acknowledgement for so long is a stall. No stop and no full disk lasts a tenth of it.
 const STALL: Duration = Duration::from_secs(30);
+/// A longer time between two looks is too long to measure anything.
+const BLIND: Duration = Duration::from_millis(100);
 /// How long the end of a round may take before it counts as hanging.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -34,6 +36,8 @@ pub struct Outcome {
     pub silence: Duration,
     /// Times of take-over.
     pub takeovers: Vec<Duration>,
+    /// Take-overs that were not measured, because nobody could look.
+    pub unmeasured: u64,
     /// Processes that wrote.
     pub incarnations: u64,
     /// Files that were rotated.
@@ -79,8 +83,8 @@ pub(super) struct Round<'a> {
     pub(super) stopped: Option<(u64, Instant)>,
     /// Runs of `crlog stat`, with the time by which they must have ended.
     pub(super) lookers: Vec<(std::process::Child, Instant)>,
-    /// The writers have been made to rest a moment ago.
-    pub(super) rested: bool,
+    looked: Instant,
+    unmeasured: u64,
     silence: Silence,
     moving: (u64, Instant),
 }
@@ -117,7 +121,8 @@ pub fn run(
         full_lately: begun,
         stopped: None,
         lookers: Vec::new(),
-        rested: false,
+        looked: begun,
+        unmeasured: 0,
         silence: Silence::new(begun),
         moving: (0, begun),
     };
@@ -164,7 +169,7 @@ impl Round<'_> {
             let done = self.strike(fault)?;
             self.tally.count(fault, u64::from(done));
         }
-        self.look(now)?;
+        self.look(Instant::now())?;
         let rest = if self.takeovers.waiting() { 100 } else { 500 };
         std::thread::sleep(Duration::from_micros(rest));
         Ok(())
@@ -232,7 +237,14 @@ impl Round<'_> {
                 STALL.as_secs()
             )));
         }
-        let waived = std::mem::take(&mut self.rested)
+        // What came to pass while this process did something else, or had no turn, is no measure.
+        let blind = now - self.looked > BLIND;
+        self.looked = now;
+        if blind && self.takeovers.waiting() {
+            self.takeovers.forget();
+            self.unmeasured += 1;
+        }
+        let waived = blind
             || self.acks.starved()
             || self.full_until.is_some()
             || now < self.full_lately
@@ -295,6 +307,7 @@ impl Round<'_> {
             tally: std::mem::take(&mut self.tally),
             silence: self.silence.longest(),
             takeovers: std::mem::take(&mut self.takeovers).sorted(),
+            unmeasured: self.unmeasured,
             incarnations: claims.len() as u64,
             rotations: stats.counters.rotations,
         };

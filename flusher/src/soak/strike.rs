@@ -217,9 +217,6 @@ impl Round<'_> {
             .map_err(|e| Failure::failed(format!("the ring is not drained at rest: {e}")))?;
         let done = self.copy_log();
         self.acks.pause(false);
-        // Nobody has looked meanwhile.
-        self.takeovers.forget();
-        self.rested = true;
         done.map_err(|e| Failure::failed(format!("the log file cannot be copied and truncated: {e}")))
     }
 
