@@ -26,7 +26,7 @@ loom:
 mutants:
 	bash tests/mutants.sh
 
-# Any bytes as a segment, coverage-guided, for SECONDS.
+# Any bytes as a segment, a header, a configuration, and any text as an argument, coverage-guided, for SECONDS.
 fuzz:
 	bash fuzz/run.sh $(SECONDS)
 

@@ -1,9 +1,10 @@
 #!/bin/sh
-# Fuzzes the target `segment` for some seconds, on the stable toolchain and without cargo-fuzz:
+# Fuzzes for some seconds, on the stable toolchain and without cargo-fuzz:
 #
-#     fuzz/run.sh 300                 five minutes, all cores
+#     fuzz/run.sh 300                 five minutes, all cores: half of the time `segment`, the rest the others
 #     JOBS=1 fuzz/run.sh 60           one process
-#     fuzz/run.sh 0 FILE...           runs the files once, to reproduce what was found
+#     TARGET=stat fuzz/run.sh 60      one target: segment, stat, header or units
+#     TARGET=stat fuzz/run.sh 0 FILE...   runs the files once, to reproduce what was found
 #
 # The coverage that libFuzzer steers by is LLVM's own pass, which stable rustc can run; only the address
 # sanitizer needs the compiler's leave (RUSTC_BOOTSTRAP, for this build alone). ASAN=0 goes without it.
@@ -24,14 +25,27 @@ if [ "${ASAN:-1}" = 1 ] && [ -e "$runtime" ]; then
 fi
 # The target is named, so that build scripts are built without these flags.
 RUSTFLAGS=$(echo "$flags" | tr -d '\n') cargo build --release --target "$host"
-bin=${CARGO_TARGET_DIR:-target}/$host/release/segment
-mkdir -p artifacts/segment corpus/segment
+dir=${CARGO_TARGET_DIR:-target}/$host/release
 export ASAN_OPTIONS="detect_leaks=0:${ASAN_OPTIONS:-}"
 if [ "$seconds" = 0 ]; then
-    exec "$bin" "$@"
+    exec "$dir/${TARGET:?which target}" "$@"
 fi
 # What is found goes to a scratch corpus; the committed one is only read.
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-"$bin" -max_total_time="$seconds" -max_len=4096 -timeout=10 -artifact_prefix=artifacts/segment/ \
-    -print_final_stats=1 -fork="${JOBS:-$(nproc)}" "$scratch" corpus/segment "$@"
+fuzz() {
+    target=$1 time=$2
+    shift 2
+    echo "target $target, $time s"
+    mkdir -p "artifacts/$target" "corpus/$target" "$scratch/$target"
+    "$dir/$target" -max_total_time="$time" -max_len=4200 -timeout=10 -artifact_prefix="artifacts/$target/" \
+        -print_final_stats=1 -fork="${JOBS:-$(nproc)}" "$scratch/$target" "corpus/$target" "$@"
+}
+if [ -n "${TARGET:-}" ]; then
+    fuzz "$TARGET" "$seconds" "$@"
+else
+    fuzz segment $((seconds / 2 + 1)) "$@"
+    for target in stat header units; do
+        fuzz "$target" $((seconds / 6 + 1)) "$@"
+    done
+fi

@@ -43,6 +43,14 @@ pub use stats::{Counters, DeathInfo, FlusherInfo, ProducerInfo, Stats};
 pub use sys::SegmentKind;
 pub use writer::{Severity, Writer};
 
+/// What the fuzz targets feed, besides [`ring::hostile`].
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod hostile {
+    pub use crate::options::hostile::config;
+    pub use crate::segment::hostile::header;
+}
+
 /// Names of a log's shared memory: for tools, and for tests that clean up after themselves.
 #[doc(hidden)]
 pub mod names {

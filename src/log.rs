@@ -4,7 +4,8 @@ use crate::attached::{Attached, Membership, NotSynced, Role, Target};
 use crate::error::{FlushError, OpenError};
 use crate::options::{CHUNK_BYTES, Difference, Live, Options, WhenFull};
 use crate::ring::journal::{self, Found};
-use crate::ring::layout::{Counter, LEVELS, Meta, Phase, State, counter, slot, word};
+use crate::ring::layout::{Counter, LEVELS, Phase, State, counter, word};
+use crate::ring::look;
 use crate::ring::mem::Mem;
 use crate::ring::reclaim::{Death, deaths, drops, own_drops, reported};
 use crate::rotate::Member;
@@ -13,7 +14,7 @@ use crate::stats::{Counters, DeathInfo, FlusherInfo, ProducerInfo, Stats};
 use crate::sys::{Create, FileError, LogFile};
 use crate::writer::{Severity, Writer};
 use std::path::Path;
-use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::Duration;
 
@@ -210,7 +211,7 @@ impl Log {
         let at: &Attached = &at.0;
         let mem = at.mem();
         let g = at.geometry;
-        let (lag_records, lag_bytes, chunks_in_use) = lag(at);
+        let lag = look::lag(mem, g);
         let error = mem.load(word::FLUSHER_ERROR, Relaxed) as i32;
         let file_bytes = match journal::read(mem).1 {
             Found::Cell(cell) => cell.end,
@@ -226,11 +227,11 @@ impl Log {
             ring_bytes: g.ring_bytes(),
             record_bytes_max: g.record_max() as u64,
             chunks: g.chunks(),
-            chunks_in_use,
+            chunks_in_use: lag.chunks,
             flusher: flusher(at),
             producers: producers(at),
-            lag_records,
-            lag_bytes,
+            lag_records: lag.records,
+            lag_bytes: lag.bytes,
             counters: counters(at),
             drops: sum(at, |slot| drops(mem, g, slot)),
             drops_told: sum(at, |slot| reported(mem, g, slot)),
@@ -305,51 +306,23 @@ pub(crate) fn producers(at: &Attached) -> Vec<ProducerInfo> {
     let busy: Vec<u32> = states.filter(|s| s.phase() == Some(Phase::Busy)).map(State::slot).collect();
     let one = |number: u32| {
         let (id, dead) = at.is_dead(&lock, number)?;
-        let base = at.geometry.slot(number);
-        let read = |offset: usize| mem.load(base + offset, Relaxed);
+        let did = look::work(mem, at.geometry, number);
         Some(ProducerInfo {
             slot: number,
             pid: id.pid,
             start: id.start,
             name: id.name,
             alive: !dead,
-            records: read(slot::RECORDS),
-            bytes: read(slot::RECORD_BYTES),
+            records: did.records,
+            bytes: did.bytes,
             drops: own_drops(mem, at.geometry, number),
-            too_long: read(slot::TOO_LONG),
+            too_long: did.too_long,
             inside: busy.iter().filter(|&&owner| owner == number).count() as u32,
-            blocked: Duration::from_nanos(read(slot::BLOCKED_NS)),
+            blocked: Duration::from_nanos(did.blocked_ns),
             attached_unix_ns: id.attached_ns,
         })
     };
     (0..at.geometry.slots()).filter_map(one).collect()
-}
-
-/// Records and payload bytes that wait in the ring, and chunks in use.
-pub(crate) fn lag(at: &Attached) -> (u64, u64, u32) {
-    let (mem, g) = (at.mem(), at.geometry);
-    // ORDER journal/acquire, commit/acquire below: as the flusher reads them, but only to count.
-    let commit = mem.load(word::COMMIT, Acquire);
-    let (mut records, mut bytes, mut used) = (0, 0, 0);
-    for chunk in 0..g.chunks() {
-        let state = State(mem.load(g.state(chunk), Acquire));
-        let phase = state.phase();
-        used += u32::from(phase != Some(Phase::Free));
-        if phase == Some(Phase::Big) {
-            bytes += g.chunk_bytes() as u64;
-        }
-        if !matches!(phase, Some(Phase::Open | Phase::Busy | Phase::Sealed)) {
-            continue;
-        }
-        let drain = crate::ring::layout::DrainWord(mem.load(g.drain(chunk), Relaxed));
-        let most = (g.chunk_bytes() / crate::ring::layout::RECORD_HEADER) as u32;
-        for i in drain.effective(state.generation(), commit)..state.count().min(most) {
-            let meta = Meta(mem.get_word(g.record(chunk, i) + 8));
-            records += 1;
-            bytes += u64::from(meta.len()).min(g.chunk_bytes() as u64);
-        }
-    }
-    (records, bytes, used)
 }
 
 pub(crate) fn counters(at: &Attached) -> Counters {

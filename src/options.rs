@@ -519,6 +519,31 @@ impl Config {
     }
 }
 
+/// Any bytes as a configuration.
+#[cfg(any(test, fuzzing))]
+pub mod hostile {
+    use super::{Config, TERMINATOR_MAX, header};
+
+    /// Reads them, and reads again what is written of it. With an odd first byte, version and checksum are made
+    /// right first. True if it was sound.
+    pub fn config(input: &[u8]) -> bool {
+        let Some((first, rest)) = input.split_first() else { return false };
+        let mut bytes = [0; header::CONFIG_BYTES];
+        let len = rest.len().min(bytes.len());
+        bytes[..len].copy_from_slice(&rest[..len]);
+        if first & 1 != 0 {
+            bytes[..8].copy_from_slice(&super::CONFIG_VERSION.to_le_bytes());
+            let end = header::CONFIG_BYTES - 8;
+            let crc = u64::from(crc32c::crc32c(&bytes[..end]));
+            bytes[end..].copy_from_slice(&crc.to_le_bytes());
+        }
+        let Some(config) = Config::decode(&bytes) else { return false };
+        assert!(config.terminator.len() <= TERMINATOR_MAX);
+        assert_eq!(Config::decode(&config.encode()), Some(config));
+        true
+    }
+}
+
 fn rule_code(rule: SizeRule) -> u64 {
     match rule {
         SizeRule::Strict => 0,
@@ -575,6 +600,15 @@ mod tests {
             b[i] ^= 4;
             assert_eq!(Config::decode(&b), None, "byte {i}");
         }
+    }
+
+    #[test]
+    fn any_words_that_are_guarded_right_are_read_and_written_again() {
+        assert!(hostile::config(&[1]), "all zeros");
+        let terminator = |len: u8| [&[1][..], &[0; 40], &[len]].concat();
+        assert!(hostile::config(&terminator(7)) && !hostile::config(&terminator(8)));
+        assert!(!hostile::config(&[0, 1, 2]), "without guards");
+        assert!(!hostile::config(&[0xff; 200]), "a terminator of 255 bytes");
     }
 
     #[test]

@@ -15,8 +15,9 @@
 
 use crate::attached::{Attached, Membership, Role, Target};
 use crate::error::OpenError;
-use crate::log::{counters, flusher, lag, producers, reason};
+use crate::log::{counters, flusher, producers, reason};
 use crate::options::Options;
+use crate::ring::look::lag;
 use crate::stats::{Counters, FlusherInfo, ProducerInfo};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -98,7 +99,7 @@ impl Options {
             return Ok(used);
         }
         let before = counters(&at);
-        let drained = at.help_within(PATIENCE) || lag(&at).0 == 0;
+        let drained = at.help_within(PATIENCE) || lag(at.mem(), at.geometry).records == 0;
         let after = counters(&at);
         if !drained {
             return Err(unwritten(&at));
@@ -133,7 +134,11 @@ fn in_use(at: &Attached) -> Result<Option<Recovered>, OpenError> {
 }
 
 fn unwritten(at: &Attached) -> RecoverError {
-    RecoverError::Unwritten { path: at.log_path.clone(), records: lag(at).0, reason: reason(at) }
+    RecoverError::Unwritten {
+        path: at.log_path.clone(),
+        records: lag(at.mem(), at.geometry).records,
+        reason: reason(at),
+    }
 }
 
 fn difference(before: &Counters, after: &Counters) -> Rescued {

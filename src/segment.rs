@@ -40,6 +40,8 @@ use crate::sys::{self, FileError, LockFile, MapError, Mapping, SegmentKind, Segm
 
 mod error;
 mod header;
+#[cfg(any(test, fuzzing))]
+pub mod hostile;
 mod name;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]

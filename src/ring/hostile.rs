@@ -7,11 +7,12 @@
 #![allow(clippy::panic, clippy::expect_used, clippy::indexing_slicing)]
 
 use super::append::{Line, Payload, Producer};
-use super::journal::Cell;
-use super::layout::{CELL_WORDS, DrainWord, Geometry, Phase, State, journal, slot, word};
+use super::journal::{self, Cell, Found};
+use super::layout::{self, CELL_WORDS, DrainWord, Geometry, Phase, State, slot, word};
+use super::look;
 use super::mem::Mem;
 use super::model::PlainMem;
-use super::reclaim::take_over;
+use super::reclaim::{deaths, drops, occupant, own_drops, reported, take_over};
 use super::sweep::{BATCH_BYTES, Batch, Drainer, Piece};
 use core::cell::Cell as StdCell;
 use core::sync::atomic::{Ordering, Ordering::Relaxed};
@@ -98,7 +99,7 @@ impl Mem for Strict {
 /// Offsets of the words that the ring reads, control words first, then the chunks.
 fn interesting() -> Vec<usize> {
     let g = GEOMETRY;
-    let cells = (0..2).flat_map(|c| (0..CELL_WORDS).map(move |i| journal(c, i)));
+    let cells = (0..2).flat_map(|c| (0..CELL_WORDS).map(move |i| layout::journal(c, i)));
     [word::ORDER, word::COMMIT, word::EPOCH]
         .into_iter()
         .chain(cells)
@@ -166,6 +167,41 @@ pub fn run(input: &[u8]) -> usize {
     }
     s.settle();
     s.owed.len()
+}
+
+/// Any words as a segment that somebody looks at: `crlog stat` and [`crate::Log::stats`]. Returns how many
+/// records are said to wait.
+pub fn look(input: &[u8]) -> u64 {
+    let g = GEOMETRY;
+    let mem = PlainMem::new(g);
+    // All that is not a chunk's: control words, journal, deaths, slots.
+    let rest = (layout::word::ORDER..g.slot(g.slots())).step_by(8);
+    for (at, w) in interesting().into_iter().chain(rest).zip(input.chunks(8)) {
+        let mut value = [0; 8];
+        value[..w.len()].copy_from_slice(w);
+        mem.put_word(at, u64::from_le_bytes(value));
+    }
+    let mem = Strict { mem, work: StdCell::new(0) };
+    let lag = look::lag(&mem, g);
+    let most = u64::from(g.chunks() * g.records_max());
+    assert!(lag.records <= most && lag.chunks <= g.chunks(), "{lag:?}");
+    assert!(lag.bytes <= most * g.chunk_bytes() as u64, "{lag:?}");
+    assert!(mem.work.get() <= most + 3 * u64::from(g.chunks()) + 1, "unbounded work");
+    let (commit, found) = journal::read(&mem);
+    if let Found::Cell(cell) = found {
+        assert_eq!(cell.end, mem.mem.get_word(layout::journal(commit, 1)), "the valid cell");
+    }
+    for number in 0..g.slots() {
+        let id = occupant(&mem, g, number);
+        // Bytes that are no text become one character of three bytes each.
+        assert!(id.is_none_or(|id| id.name.len() <= 3 * slot::NAME_BYTES));
+        look::work(&mem, g, number);
+        let _ = (drops(&mem, g, number), reported(&mem, g, number), own_drops(&mem, g, number));
+    }
+    mem.work.set(0);
+    let (_, dead) = deaths(&mem);
+    assert!(dead.iter().all(|d| d.id.name.len() <= 3 * slot::NAME_BYTES));
+    lag.records
 }
 
 impl Script {

@@ -5,6 +5,7 @@ mod commit;
 pub mod hostile;
 pub mod journal;
 pub mod layout;
+pub mod look;
 pub mod mem;
 pub mod model;
 pub mod note;

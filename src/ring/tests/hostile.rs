@@ -1,5 +1,5 @@
 //! Bytes that no crlog wrote. See [`hostile`](super::super::hostile) for what is asserted.
-use super::super::hostile::{GEOMETRY, STEP_BYTES, STEPS_MAX, run};
+use super::super::hostile::{GEOMETRY, STEP_BYTES, STEPS_MAX, look, run};
 use proptest::prelude::*;
 
 /// Steps of a script: every kind of step is as likely as scribbling.
@@ -68,6 +68,11 @@ proptest! {
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
+
+    #[test]
+    fn any_words_can_be_looked_at(input in bytes()) {
+        look(&input);
+    }
 
     #[test]
     fn random_bytes_as_a_segment_never_panic(script in script(), bytes in bytes()) {
