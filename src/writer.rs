@@ -163,7 +163,7 @@ impl Writer {
         match done {
             Ok(_) => Ok(()),
             Err(Refused::Full | Refused::TooLong) => {
-                self.count(slot::DROPS + 8 * severity as usize, 1);
+                self.count_drops(severity, 1);
                 Err(AppendError::Full)
             }
             Err(Refused::Retired) => Err(AppendError::Detached),
@@ -339,9 +339,14 @@ impl Writer {
         let result = wait_for_room(at, self.when_full, severity as u8, start, || again(&mut self.producer));
         self.count(slot::BLOCKED_NS, sys::monotonic_ns().saturating_sub(start));
         if matches!(result, Err(Denied::Error(AppendError::Full))) {
-            self.count(slot::DROPS + 8 * severity as usize, count);
+            self.count_drops(severity, count);
         }
         result
+    }
+
+    fn count_drops(&mut self, severity: Severity, n: u64) {
+        self.count(slot::DROPS + 8 * severity as usize, n);
+        self.producer.note_drop();
     }
 
     fn count(&self, what: usize, n: u64) {

@@ -14,8 +14,8 @@
 //! one CAS and one store on a line that nobody else writes, plus one add on the shared order word.
 
 use super::layout::{
-    BigEntry, COUNT_MAX, FLAG_BIG, FLAG_CHECKED, Geometry, LEVELS, Meta, Phase, RECORD_HEADER, RESERVED_FROM,
-    State, lease, pack_drops, slot, word,
+    BigEntry, COUNT_MAX, DROPS_BYTES, FLAG_BIG, FLAG_CHECKED, FLAG_DROPS, Geometry, LEVELS, Meta, Phase,
+    RECORD_HEADER, RESERVED_FROM, State, lease, pack_drops, slot, word,
 };
 use super::mem::Mem;
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
@@ -103,6 +103,36 @@ fn copy_parts<M: Mem>(parts: &[&[u8]], mem: &M, mut at: usize, from: usize, to: 
     }
 }
 
+/// A record behind the totals of dropped records.
+struct Telling<'a, P> {
+    drops: [u64; LEVELS / 2],
+    record: &'a P,
+}
+
+impl<P: Payload> Telling<'_, P> {
+    fn bytes(&self) -> [u8; DROPS_BYTES] {
+        let mut bytes = [0; DROPS_BYTES];
+        for (to, word) in bytes.chunks_exact_mut(8).zip(self.drops) {
+            to.copy_from_slice(&word.to_le_bytes());
+        }
+        bytes
+    }
+}
+
+impl<P: Payload> Payload for Telling<'_, P> {
+    fn len(&self) -> usize {
+        DROPS_BYTES + self.record.len()
+    }
+    /// It stands in one chunk, and is copied whole.
+    fn copy<M: Mem>(&self, mem: &M, at: usize, _from: usize, _to: usize) {
+        mem.put(at, &self.bytes());
+        self.record.copy(mem, at + DROPS_BYTES, 0, self.record.len());
+    }
+    fn checksum(&self, seed: u32) -> u32 {
+        self.record.checksum(crc32c::crc32c_append(seed, &self.bytes()))
+    }
+}
+
 /// Who leases: written into each chunk's descriptor, for the flusher to tell people.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lessee {
@@ -127,6 +157,8 @@ pub struct Producer {
     /// The chunk is one of the reserve: `room` is shown only to records that may use it.
     reserved: bool,
     hidden: usize,
+    /// Records were dropped since the last one in the chunk.
+    dropped: bool,
     /// The leased chunk; its word as the owner last left it; `room` is 0 when there is no lease.
     chunk: u32,
     state: State,
@@ -147,6 +179,7 @@ impl Producer {
             checked: false,
             reserved: false,
             hidden: 0,
+            dropped: false,
             chunk: 0,
             state: State(0),
             used: 0,
@@ -176,6 +209,9 @@ impl Producer {
                 if len > self.geometry.inline_max() {
                     return self.append_big(mem, level, record);
                 }
+                if self.must_tell(level) {
+                    return self.append_telling(mem, level, record);
+                }
                 self.make_room(mem, level, len + RECORD_HEADER)?;
             }
             if self.begin(mem) {
@@ -200,7 +236,7 @@ impl Producer {
         let Some(first) = records.first() else {
             return Ok(0);
         };
-        if first.len() > self.geometry.inline_max() {
+        if first.len() > self.geometry.inline_max() || self.must_tell(level) {
             return self.append(mem, level, first).map(|_| 1);
         }
         loop {
@@ -296,7 +332,48 @@ impl Producer {
         self.room = 0;
         self.used = 0;
         self.reserved = false;
+        self.dropped = false;
+        self.hidden = 0;
         self.state = State(0);
+    }
+
+    /// A record was dropped. The log tells of it before the next one: at the beginning of a chunk or, if the
+    /// leased one has room for that, before a record in the middle.
+    pub fn note_drop(&mut self) {
+        if self.state.phase() == Some(Phase::Open) {
+            self.dropped = true;
+            if !self.reserved {
+                (self.hidden, self.room) = (self.hidden.max(self.room), 0);
+            }
+        }
+    }
+
+    /// Whether the leased chunk takes this record, and the record must tell of drops.
+    fn must_tell(&self, level: u8) -> bool {
+        self.dropped && (!self.reserved || level >= RESERVED_FROM)
+    }
+
+    /// Writes one record into the leased chunk, behind the totals of what was dropped by now.
+    #[cold]
+    fn append_telling<M: Mem>(&mut self, mem: &M, level: u8, record: &impl Payload) -> Result<u64, Refused> {
+        let telling = Telling { drops: self.totals(mem), record };
+        self.dropped = false; // else the chunk is given up, and the next one tells
+        if telling.len() + RECORD_HEADER > self.hidden || !self.begin(mem) {
+            self.seal(mem);
+            return self.append(mem, level, record);
+        }
+        (self.room, self.hidden) = (self.hidden, 0);
+        let key = self.take_keys(mem, 1);
+        telling.copy(mem, self.geometry.chunk(self.chunk) + self.used, 0, telling.len());
+        self.header(mem, 0, key, self.meta(key, telling.len(), level, FLAG_DROPS, &telling));
+        self.commit(mem, 1, telling.len());
+        Ok(key)
+    }
+
+    /// Records that the process has dropped by now, packed.
+    fn totals<M: Mem>(&self, mem: &M) -> [u64; LEVELS / 2] {
+        let at = self.geometry.slot(self.slot) + slot::DROPS;
+        pack_drops(&core::array::from_fn(|i| mem.load(at + 8 * i, Relaxed)))
     }
 
     /// Seals the leased chunk, if there is one.
@@ -383,11 +460,7 @@ impl Producer {
         put(lease::FIRST, self.written);
         put(lease::PID, self.who.pid);
         put(lease::START, self.who.start);
-        let mut drops = [0; LEVELS];
-        for (i, n) in drops.iter_mut().enumerate() {
-            *n = mem.load(self.geometry.slot(self.slot) + slot::DROPS + 8 * i, Relaxed);
-        }
-        for (i, word) in pack_drops(&drops).into_iter().enumerate() {
+        for (i, word) in self.totals(mem).into_iter().enumerate() {
             put(lease::DROPS + 8 * i, word);
         }
     }
@@ -409,6 +482,9 @@ impl Producer {
         let Some(parts) = self.lease_big(mem, need, level) else {
             return Err(Refused::Full);
         };
+        if self.dropped {
+            self.seal(mem);
+        }
         self.fill_big(mem, record, &parts);
         match self.commit_big(mem, level, record, &parts) {
             Ok(key) => Ok(key),

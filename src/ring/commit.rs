@@ -43,6 +43,9 @@ impl Drainer {
         self.commit = self.commit.wrapping_add(1);
         journal::write(mem, self.commit, cell);
         self.free_bigs(mem);
+        for gap in core::mem::take(&mut self.gaps) {
+            self.told_up_to(mem, gap.slot, gap.upto);
+        }
         for i in 0..self.touched.len() {
             if let Some(&chunk) = self.touched.get(i) {
                 self.fold(mem, chunk);

@@ -501,6 +501,11 @@ pub struct Meta(pub u64);
 pub const FLAG_BIG: u8 = 1;
 /// Flag of a record that carries a checksum.
 pub const FLAG_CHECKED: u8 = 2;
+/// Flag of a record whose bytes begin with its process's totals of dropped records, packed
+/// ([`DROPS_BYTES`] bytes that are not the record's own): some were dropped since the record before it.
+pub const FLAG_DROPS: u8 = 4;
+/// Bytes of packed totals.
+pub const DROPS_BYTES: usize = LEVELS * 4;
 
 impl Meta {
     #[inline]
@@ -523,6 +528,10 @@ impl Meta {
     #[inline]
     pub const fn is_checked(self) -> bool {
         (self.0 >> 28) as u8 & FLAG_CHECKED != 0
+    }
+    #[inline]
+    pub const fn tells_drops(self) -> bool {
+        (self.0 >> 28) as u8 & FLAG_DROPS != 0
     }
     /// The same with a checksum.
     #[inline]

@@ -7,8 +7,8 @@
 
 use super::journal::{self, Found};
 use super::layout::{
-    Counter, DrainWord, Geometry, LEVELS, Meta, Phase, SlotPhase, SlotWord, State, death, lease, pack_drops,
-    slot, unpack_drops, word,
+    Counter, DROPS_BYTES, DrainWord, Geometry, LEVELS, Meta, Phase, SlotPhase, SlotWord, State, death, lease,
+    pack_drops, slot, unpack_drops, word,
 };
 use super::mem::Mem;
 use super::sweep::{Drainer, add_mine, bump};
@@ -83,6 +83,9 @@ impl Drainer {
                 && let Some(big) = self.read_big_list(mem, chunk, off, meta, slot)
             {
                 self.free_parts(mem, &big);
+            }
+            if meta.tells_drops() && meta.len() as usize >= DROPS_BYTES && !meta.is_big() && i >= fresh_from {
+                self.told_up_to(mem, slot, self.told_by(mem, chunk, off));
             }
             off = end as u32;
         }

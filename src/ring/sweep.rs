@@ -24,7 +24,8 @@
 //! | checksum wrong, or missing where there must be one | that record is skipped | `BadChecksums`, `LostCorrupt` |
 
 use super::layout::{
-    BigEntry, Counter, Geometry, LEVELS, Meta, Phase, State, counter, lease, slot, unpack_drops, word,
+    BigEntry, Counter, DROPS_BYTES, Geometry, LEVELS, Meta, Phase, State, counter, lease, slot, unpack_drops,
+    word,
 };
 use super::mem::Mem;
 use super::note::{Fact, Notes, Who};
@@ -67,15 +68,17 @@ enum Kind {
     Lost = 2,
     /// Its checksum is wrong: skipped, but its length counts.
     Refused = 3,
+    /// Its bytes stand behind totals of dropped records.
+    Telling = 4,
 }
 
 impl Kind {
     fn is_written(self) -> bool {
-        matches!(self, Kind::Plain | Kind::Big)
+        matches!(self, Kind::Plain | Kind::Big | Kind::Telling)
     }
 }
 
-/// A record to be written: its key, and `chunk:16 | off:21 | len:21 | kind:2` in one word, so that
+/// A record to be written: its key, and `chunk:16 | off:21 | len:21 | kind:3` in one word, so that
 /// putting records in order moves 16 bytes each and looks nothing up.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rec {
@@ -114,6 +117,7 @@ impl Rec {
             0 => Kind::Plain,
             1 => Kind::Big,
             2 => Kind::Lost,
+            4 => Kind::Telling,
             _ => Kind::Refused,
         }
     }
@@ -195,8 +199,8 @@ pub struct Manner {
 /// A note of dropped records that goes before the first record of a chunk.
 #[derive(Clone, Debug)]
 pub(super) struct Gap {
-    slot: u32,
-    upto: [u32; LEVELS],
+    pub(super) slot: u32,
+    pub(super) upto: [u32; LEVELS],
     line: Vec<u8>,
 }
 
@@ -379,10 +383,12 @@ impl Drainer {
         if sound && off as usize + meta.len() as usize <= room {
             let checked = meta.is_checked() || self.manner.must_check;
             if !meta.is_big() {
-                return if checked && !self.is_intact(mem, chunk, state, found, None) {
-                    Kind::Refused
-                } else {
-                    Kind::Plain
+                let telling = meta.tells_drops();
+                let whole = !telling || meta.len() as usize >= DROPS_BYTES;
+                return match whole && (!checked || self.is_intact(mem, chunk, state, found, None)) {
+                    true if telling => Kind::Telling,
+                    true => Kind::Plain,
+                    false => Kind::Refused,
                 };
             }
             if let Some(big) = self.read_big(mem, chunk, off, meta, state.slot()) {
@@ -521,7 +527,11 @@ impl Drainer {
                 self.next += 1;
                 continue;
             }
-            let gap = if rec.off() == 0 { self.gap(mem, rec) } else { None };
+            let gap = match rec.kind() {
+                Kind::Telling => self.gap_up_to(mem, rec.chunk(), self.told_by(mem, rec.chunk(), rec.off())),
+                _ if rec.off() == 0 => self.gap(mem, rec),
+                _ => None,
+            };
             let note = gap.as_ref().map_or(0, |gap| gap.line.len() as u64);
             let (kind, len) = (rec.kind(), self.file_bytes(rec) + note);
             let full = self.batch.bytes + len > BATCH_BYTES;
@@ -545,6 +555,9 @@ impl Drainer {
             }
             match kind {
                 Kind::Plain => run.2 += rec.len(),
+                Kind::Telling => {
+                    run = (rec.chunk(), rec.off() + DROPS_BYTES as u32, rec.len() - DROPS_BYTES as u32)
+                }
                 Kind::Big => {
                     self.big_pieces(rec);
                     run = (rec.chunk(), rec.off() + rec.len(), 0);
@@ -640,6 +653,14 @@ impl Drainer {
         unpack_drops(&packed)
     }
 
+    /// The totals that a record tells of.
+    pub(super) fn told_by<M: Mem>(&self, mem: &M, chunk: u32, off: u32) -> [u32; LEVELS] {
+        let mut bytes = Vec::with_capacity(DROPS_BYTES);
+        mem.get(self.geometry.chunk(chunk) + off as usize, DROPS_BYTES, &mut bytes);
+        let mut words = bytes.chunks_exact(8).map(|b| b.iter().rev().fold(0, |w, &b| w << 8 | u64::from(b)));
+        unpack_drops(&core::array::from_fn(|_| words.next().unwrap_or(0)))
+    }
+
     /// The first record of a chunk is in the file, and what stands before it. Doing it twice does it once.
     pub(super) fn told<M: Mem>(&self, mem: &M, chunk: u32, slot: u32) {
         self.told_up_to(mem, slot, self.lease_drops(mem, chunk));
@@ -668,6 +689,7 @@ impl Drainer {
     fn file_bytes(&self, rec: Rec) -> u64 {
         match rec.kind() {
             Kind::Plain => u64::from(rec.len()),
+            Kind::Telling => u64::from(rec.len()).saturating_sub(DROPS_BYTES as u64),
             Kind::Big => self.big_of(rec).and_then(|i| self.bigs.get(i)).map_or(0, |b| b.len as u64),
             Kind::Lost | Kind::Refused => 0,
         }

@@ -2,7 +2,7 @@
 
 use crate::common::{Place, until};
 use crate::{LONG, small, stopped_sidecar};
-use crlog::{AppendError, Log, Notes, Options, Severity, WhenFull};
+use crlog::{AppendError, KIB, Log, Notes, Options, Severity, WhenFull};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -181,6 +181,42 @@ fn outline(place: &Place) -> Vec<String> {
 
 fn fill(w: &mut crlog::Writer) {
     while w.log(Severity::Info, format!("fill {:0>400}", 0).as_bytes()).is_ok() {}
+}
+
+#[test]
+fn a_gap_between_records_in_the_reserve_stands_between_them() {
+    let place = Place::new();
+    let log = small(&place).reserve_bytes(16 * KIB).when_full(WhenFull::Drop).open().unwrap();
+    let mut w = log.writer().unwrap();
+    fill(&mut w);
+    for i in 0..3 {
+        w.log(Severity::Error, format!("e{i}").as_bytes()).unwrap();
+        assert_eq!(w.log(Severity::Info, b"no"), Err(AppendError::Full));
+    }
+    log.flush(LONG).unwrap();
+    w.append(b"last").unwrap();
+    log.flush(LONG).unwrap();
+    assert_eq!(outline(&place), ["-1", "e0", "-1", "e1", "-1", "e2", "-1", "last"]);
+    assert_eq!(log.stats().drops, log.stats().drops_told);
+}
+
+#[test]
+fn a_large_record_that_is_dropped_is_missing_where_it_would_stand() {
+    let place = Place::new();
+    let log = small(&place).reserve_bytes(0).when_full(WhenFull::Drop).open().unwrap();
+    let mut w = log.writer().unwrap();
+    let large = vec![b'x'; 40_000];
+    let mut taken = 0;
+    while w.append(&large).is_ok() {
+        taken += 1;
+        assert!(taken < 99);
+    }
+    w.append(b"after").unwrap();
+    log.flush(LONG).unwrap();
+    let got = outline(&place);
+    assert_eq!(got.len(), taken + 2);
+    assert_eq!(got[taken..], ["-1", "after"]);
+    assert_eq!(log.stats().drops, log.stats().drops_told);
 }
 
 #[test]

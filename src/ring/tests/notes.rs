@@ -159,6 +159,45 @@ fn the_reserve_takes_warnings_when_it_takes_nothing_else() {
     assert_eq!(lines(&file).len(), texts.len() + warnings);
 }
 
+/// In a chunk of the reserve a gap stands before a record in the middle; whatever dies wherever, once.
+#[test]
+fn a_flusher_that_tells_of_a_gap_within_a_chunk_may_die_at_any_step() {
+    for life in 0.. {
+        let mem = segment(SMALL);
+        mem.store(word::RESERVE, 2, Relaxed);
+        let (mut file, mut texts) = (Vec::new(), Vec::new());
+        let mut p = Producer::new(SMALL, 0, 0);
+        fill_and_drop(&mut p, &mem, INFO, 0, &mut texts);
+        for _ in 0..3 {
+            texts.push(format!("warning {}", texts.len()));
+            p.append(&mem, WARN, &line(texts.last().unwrap().as_bytes())).unwrap();
+            mem.add(SMALL.slot(0) + slot::DROPS + 16, 5, Relaxed);
+            p.note_drop();
+        }
+        texts.push("last".into());
+        p.append(&mem, WARN, &line(b"last")).unwrap();
+        let mortal = Mortal::new(&mem, life);
+        let run = catch_unwind(AssertUnwindSafe(|| {
+            let mut f = take_over(&mortal, SMALL, &mut file, manner());
+            f.sweep(&mortal, &mut file, 3).unwrap();
+        }));
+        let dead = run.is_err_and(|e| e.is::<Killed>());
+        let mut f = take_over(&mem, SMALL, &mut file, manner());
+        f.sweep(&mem, &mut file, u64::MAX).unwrap();
+        let got = lines(&file);
+        let gaps: Vec<usize> = (0..got.len()).filter(|&i| got[i].ends_with(": 5 info")).collect();
+        let n = got.len();
+        assert_eq!(gaps, [n - 6, n - 4, n - 2], "killed at step {life}: {got:?}");
+        let kept: Vec<String> = got.into_iter().filter(|l| !l.starts_with("crlog: ")).collect();
+        assert_eq!(kept, texts, "killed at step {life}");
+        assert_eq!(drops(&mem, SMALL, 0), reported(&mem, SMALL, 0), "killed at step {life}");
+        if !dead {
+            assert!(life > 50, "the loop has met every step");
+            break;
+        }
+    }
+}
+
 #[test]
 fn a_record_whose_bytes_changed_is_refused_and_the_others_arrive() {
     let g = Geometry::new(2, 8, 256).unwrap();
