@@ -10,6 +10,7 @@ pub mod mem;
 pub mod model;
 pub mod note;
 pub mod reclaim;
+pub mod runs;
 pub mod sweep;
 
 #[cfg(all(test, loom))]

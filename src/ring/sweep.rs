@@ -202,6 +202,10 @@ pub(super) struct Gap {
     pub(super) slot: u32,
     pub(super) upto: [u32; LEVELS],
     line: Vec<u8>,
+    /// For the index: who, and how many.
+    pub(super) pid: u64,
+    pub(super) start: u64,
+    pub(super) drops: [u64; LEVELS],
 }
 
 /// The drain: private cursors of the one process that holds the flusher's lock.
@@ -228,6 +232,8 @@ pub struct Drainer {
     /// How to treat what is found; by default nothing needs a checksum.
     pub manner: Manner,
     pub(super) gaps: Vec<Gap>,
+    /// Records of the batch that are not written: chunk, number in the chunk, and whether for their checksum.
+    pub(super) skipped: Vec<(u32, u32, bool)>,
     scratch: Vec<u8>,
 }
 
@@ -253,6 +259,7 @@ impl Drainer {
             deferred: false,
             manner: Manner::default(),
             gaps: Vec::new(),
+            skipped: Vec::new(),
             scratch: Vec::new(),
         }
     }
@@ -580,6 +587,7 @@ impl Drainer {
         self.staging.clear();
         self.batch_bigs.clear();
         self.gaps.clear();
+        self.skipped.clear();
         self.batch = Batch::default();
     }
 
@@ -617,7 +625,8 @@ impl Drainer {
         }
         let who = self.lessee(mem, chunk, slot);
         let line = self.note(&who, &Fact::Dropped(drops)).unwrap_or_default();
-        Some(Gap { slot, upto, line })
+        let start = mem.load(self.geometry.lease(chunk, lease::START), Relaxed);
+        Some(Gap { slot, upto, line, pid: who.pid, start, drops })
     }
 
     /// Who had leased a chunk, with its name if its slot is still its own.
@@ -700,6 +709,9 @@ impl Drainer {
         if let Some(v) = self.views.get_mut(rec.chunk() as usize) {
             if v.pend == v.base {
                 self.touched.push(rec.chunk());
+            }
+            if !rec.kind().is_written() {
+                self.skipped.push((rec.chunk(), v.pend, rec.kind() == Kind::Refused));
             }
             v.pend += 1;
             v.pend_off += rec.len();
