@@ -2,7 +2,7 @@
 
 use crate::election;
 use crate::error::OpenError;
-use crate::flush::{Flusher, Kind, Wish, is_dead};
+use crate::flush::{Flusher, Kind, Wish, close_index, is_dead};
 use crate::options::{Config, Live, Options, PROCESSES_MAX};
 use crate::ring::layout::{Geometry, Phase, SlotPhase, SlotWord, State, gate, slot, word};
 use crate::ring::mem::Mem;
@@ -414,7 +414,11 @@ impl Attached {
     /// lock is free or about to be; a flusher that ended meanwhile had its last look before our records.
     fn drain(&self) -> bool {
         let empty = || Attached::is_empty(self.mem(), &self.geometry);
-        empty() || (self.role != Role::Guest && self.help_within(LAST_PATIENCE) && empty())
+        let drained = empty() || (self.role != Role::Guest && self.help_within(LAST_PATIENCE) && empty());
+        if drained {
+            close_index(self);
+        }
+        drained
     }
 
     /// True if no chunk holds anything.

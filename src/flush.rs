@@ -26,12 +26,15 @@ use std::time::Duration;
 
 mod event;
 mod file;
+mod index;
 mod notes;
 mod retire;
 mod sync;
 mod trouble;
 
 pub use event::Event;
+use index::Index;
+pub(crate) use index::close as close_index;
 use trouble::Trouble;
 
 const MS: u64 = 1_000_000;
@@ -94,6 +97,8 @@ pub(crate) struct Flusher<'a> {
     found: Option<Found>,
     file: Option<LogFile>,
     new_file: Option<LogFile>,
+    /// `None`: this log has no index.
+    index: Option<Index>,
     backoff: Backoff,
     pieces: Vec<(*const u8, usize)>,
     truncated: u64,
@@ -141,6 +146,7 @@ impl<'a> Flusher<'a> {
             found: Some(t.found),
             file: None,
             new_file: None,
+            index: at.config.index.then(Index::default),
             backoff: Backoff::default(),
             pieces: Vec::new(),
             truncated: 0,
@@ -315,6 +321,7 @@ impl<'a> Flusher<'a> {
                 self.cut();
                 return Err(trouble);
             }
+            self.index_batch(batch.bytes);
             self.cell.end += batch.bytes;
             self.commit()?;
             swept.records += batch.records;

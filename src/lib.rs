@@ -16,6 +16,7 @@ mod attached;
 mod election;
 mod error;
 mod flush;
+mod index;
 mod log;
 mod options;
 mod recover;
@@ -27,10 +28,12 @@ mod segment;
 mod sidecar;
 mod stats;
 mod sys;
+mod verify;
 mod writer;
 
 pub use error::{AppendError, DurableError, FlushError, OpenError};
 pub use flush::Event;
+pub use index::verdict::{FileVerdict, Finding, ProducerId, Reason, SegmentAccount, Span, Verdict};
 pub use log::{Log, is_being_written};
 pub use options::{
     CHUNK_BYTES, DEFAULT_RING_BYTES, Difference, Fsync, KIB, Live, MIB, Notes, Options, PROCESSES_MAX,

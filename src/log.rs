@@ -344,6 +344,7 @@ pub(crate) fn counters(at: &Attached) -> Counters {
         bad_checksums: read(Counter::BadChecksums),
         notes: read(Counter::Notes),
         syncs: read(Counter::Syncs),
+        index_errors: read(Counter::IndexErrors),
     }
 }
 

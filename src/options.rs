@@ -114,6 +114,7 @@ pub struct Options {
     notes: Option<Notes>,
     death_notes: Option<bool>,
     durable: Option<bool>,
+    index: Option<bool>,
 }
 
 impl Options {
@@ -138,6 +139,7 @@ impl Options {
             notes: None,
             death_notes: None,
             durable: None,
+            index: None,
         }
     }
 
@@ -272,6 +274,14 @@ impl Options {
         self
     }
 
+    /// Whether the flusher keeps an index beside the log, with which [`Options::verify`] proves that no record is
+    /// missing; default no. It is in the directory `.NAME.crlog` beside the log.
+    #[must_use]
+    pub fn index(mut self, yes: bool) -> Options {
+        self.index = Some(yes);
+        self
+    }
+
     /// Name under which this process appears in statistics; default the program's.
     #[must_use]
     pub fn name(mut self, name: &str) -> Options {
@@ -339,6 +349,7 @@ impl Options {
             notes: self.notes.unwrap_or(notes),
             death_notes: self.death_notes.unwrap_or(false),
             durable: self.durable.unwrap_or(false),
+            index: self.index.unwrap_or(false),
         })
     }
 
@@ -366,6 +377,7 @@ impl Options {
         differ(&mut d, "notes", self.notes.as_ref(), &running.notes);
         differ(&mut d, "death_notes", self.death_notes.as_ref(), &running.death_notes);
         differ(&mut d, "durable", self.durable.as_ref(), &running.durable);
+        differ(&mut d, "index", self.index.as_ref(), &running.index);
         let rounded = self.ring_bytes.map(|b| b.next_multiple_of(u64::from(CHUNK_BYTES)));
         differ(&mut d, "ring_bytes", rounded.as_ref(), &ring.ring_bytes());
         d
@@ -417,6 +429,7 @@ pub(crate) struct Config {
     pub(crate) notes: Notes,
     pub(crate) death_notes: bool,
     pub(crate) durable: bool,
+    pub(crate) index: bool,
 }
 
 /// What can be changed while the log is open, as it stands now.
@@ -466,6 +479,7 @@ impl Config {
         w[13] = u64::from(self.checksums)
             | u64::from(self.death_notes) << 1
             | u64::from(self.durable) << 2
+            | u64::from(self.index) << 3
             | (self.notes as u64) << 8;
         let mut bytes = [0u8; header::CONFIG_BYTES];
         for (to, word) in bytes.chunks_exact_mut(8).zip(w) {
@@ -515,6 +529,7 @@ impl Config {
             },
             death_notes: w[13] & 2 != 0,
             durable: w[13] & 4 != 0,
+            index: w[13] & 8 != 0,
         })
     }
 }
@@ -574,7 +589,8 @@ mod tests {
                 let o = o
                     .checksums(full == WhenFull::Drop)
                     .death_notes(full != WhenFull::Drop)
-                    .durable(full == WhenFull::Block);
+                    .durable(full == WhenFull::Block)
+                    .index(full == WhenFull::Block);
                 let c = o.notes(Notes::Json).size_rule(SizeRule::CheckBefore).config().unwrap();
                 assert_eq!(
                     c.when_full,

@@ -140,4 +140,5 @@ pub struct Counters {
     pub bad_checksums: u64,
     pub notes: u64,
     pub syncs: u64,
+    pub index_errors: u64,
 }

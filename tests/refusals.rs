@@ -4,9 +4,8 @@
 
 mod common;
 
-use common::Place;
+use common::{Place, Small};
 use crlog::{AppendError, KIB, MIB, Options, SegmentKind, Severity, WhenFull};
-use std::process::Command;
 use std::time::Duration;
 
 fn refused(options: Options, says: &str) {
@@ -141,28 +140,6 @@ fn options_that_differ_from_the_running_log_are_reported_and_not_applied() {
     let d = second.differences();
     assert_eq!(d.len(), 1);
     assert_eq!(d[0].to_string(), "max_bytes stays 1000, 2000 was asked for");
-}
-
-/// A file system of this many kibibytes; `None`, said loudly, where this user may not mount.
-struct Small(std::path::PathBuf);
-
-impl Small {
-    fn mount(dir: std::path::PathBuf, kib: u32) -> Option<Small> {
-        std::fs::create_dir_all(&dir).unwrap();
-        let size = format!("size={kib}k");
-        let done = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "none"]).arg(&dir).output();
-        if done.is_ok_and(|o| o.status.success()) {
-            return Some(Small(dir));
-        }
-        eprintln!("SKIPPED: may not mount a small tmpfs (needs root)");
-        None
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).output();
-    }
 }
 
 #[test]

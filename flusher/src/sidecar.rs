@@ -76,7 +76,9 @@ pub fn run(options: Options, told: Told, console: Console) -> Result<u8, Failure
 
 fn weight(event: &Event) -> Told {
     match event {
-        Event::Error { .. } | Event::Recovered => Told::Errors,
+        Event::Error { .. } | Event::Recovered | Event::IndexInterrupted { .. } | Event::IndexResumed => {
+            Told::Errors
+        }
         Event::Reaped { lost_unfinished: true, .. } | Event::Moved => Told::Warnings,
         _ => Told::All,
     }
@@ -110,6 +112,13 @@ fn in_words(event: &Event) -> String {
         Event::Moved => {
             "somebody removed the shared memory or the lock file of this log: moved to a new one, nothing is lost".into()
         }
+        Event::IndexInterrupted { what, retry, .. } => {
+            format!(
+                "error: {what}; the log goes on, what is logged meanwhile cannot be verified; trying again in {}",
+                show_time(*retry)
+            )
+        }
+        Event::IndexResumed => "the index is written again".into(),
         Event::Stopped => "stopped".into(),
         other => format!("{other:?}"),
     }

@@ -118,7 +118,7 @@ fn death_json(d: &DeathInfo) -> Value {
     })
 }
 
-fn counters(stats: &Stats) -> [(&'static str, u64); 16] {
+fn counters(stats: &Stats) -> [(&'static str, u64); 17] {
     let c = &stats.counters;
     [
         ("records", c.records),
@@ -137,6 +137,7 @@ fn counters(stats: &Stats) -> [(&'static str, u64); 16] {
         ("bad_checksums", c.bad_checksums),
         ("notes", c.notes),
         ("syncs", c.syncs),
+        ("index_errors", c.index_errors),
     ]
 }
 

@@ -49,6 +49,18 @@ pub enum Event {
     },
     /// Somebody removed the segment from shared memory: all move to a new one, nothing is lost.
     Moved,
+    /// The index cannot be written. The log goes on, and so does the index, later; what is logged until then cannot
+    /// be verified.
+    IndexInterrupted {
+        /// What failed.
+        what: String,
+        /// The system's error number, 0 if there is none.
+        errno: i32,
+        /// When it is tried again.
+        retry: Duration,
+    },
+    /// The index is written again.
+    IndexResumed,
     /// This process flushes no longer.
     Stopped,
 }

@@ -35,6 +35,7 @@ impl Flusher<'_> {
             return self.adopt(file, 1);
         };
         self.cell = cell;
+        self.resume_index();
         let id = FileId { dev: cell.dev, ino: cell.ino };
         let view = self.look(id)?;
         self.file = self.find(id, &view)?;
@@ -88,6 +89,7 @@ impl Flusher<'_> {
         let id = file.identity();
         self.cell = Cell { file: number, end, dev: id.dev, ino: id.ino, op: 0, ..self.cell };
         self.file = Some(file);
+        self.begin_index(self.found);
         self.commit()
     }
 
@@ -191,15 +193,19 @@ impl Flusher<'_> {
                 sys::dir::rename_new(&path(from), &path(to)).map_err(|e| Trouble::Io("rename", e))
             }
             Action::Remove { name } => {
+                self.retire(name)?;
                 let oldest = self.hold(name);
                 let done = sys::dir::remove(&path(name)).map_err(|e| Trouble::Io("remove", e));
                 self.let_go(oldest);
                 done
             }
-            Action::Truncate => match &self.file {
-                Some(file) => file.truncate(0).map_err(|e| Trouble::Io("truncate", e)),
-                None => Err(Trouble::Busy),
-            },
+            Action::Truncate => {
+                self.index_retires(FileId { dev: self.cell.dev, ino: self.cell.ino })?;
+                match &self.file {
+                    Some(file) => file.truncate(0).map_err(|e| Trouble::Io("truncate", e)),
+                    None => Err(Trouble::Busy),
+                }
+            }
             Action::Create => {
                 // What an attempt that failed later on has left would be in the way: it owns the file.
                 self.new_file = None;
@@ -213,6 +219,17 @@ impl Flusher<'_> {
                 self.commit()
             }
             Action::Done(_) => Ok(()),
+        }
+    }
+
+    /// The archive is to fall off: the index tells it before it is done.
+    fn retire(&mut self, name: &str) -> Result<(), Trouble> {
+        if self.index.is_none() {
+            return Ok(());
+        }
+        match self.identity_of(name)? {
+            Some(id) => self.index_retires(id),
+            None => Ok(()),
         }
     }
 
@@ -237,6 +254,7 @@ impl Flusher<'_> {
     pub(super) fn finish(&mut self) -> Result<(), Trouble> {
         if self.syncs_archives() && self.file.is_some() {
             self.sync_file().map_err(|e| Trouble::Io("sync", e))?;
+            self.sync_index();
         }
         match self.new_file.take().or_else(|| self.file.take()) {
             Some(file) => self.adopt(file, self.cell.file.wrapping_add(1)),

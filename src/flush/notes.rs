@@ -3,7 +3,9 @@
 //! A note on its own is a batch without records. What it told of stands in the journal with it, so whoever takes
 //! over after a kill between the commit and the bookkeeping does the bookkeeping, and writes nothing twice.
 
+use super::index::Told;
 use super::{Event, Flusher, Trouble, occupant};
+use crate::index::{Died, Drops};
 use crate::options::Config;
 use crate::ring::journal::{Found, Note};
 use crate::ring::layout::{Counter, LEVELS, SlotWord, pack_drops, slot, unpack_drops};
@@ -72,8 +74,10 @@ impl Flusher<'_> {
         }
         let id = last_occupant(mem, g, slot);
         let upto = pack_drops(&all);
-        let line = self.drainer.note(&Who { pid: id.pid, name: id.name }, &Fact::Dropped(fresh));
-        self.insert(line, Note::dropped(slot, upto))?;
+        let (pid, start) = (id.pid, id.start);
+        let line = self.drainer.note(&Who { pid, name: id.name }, &Fact::Dropped(fresh));
+        let told = Told::Drops(Drops { pid, start, records: fresh });
+        self.insert(line, Note::dropped(slot, upto), told)?;
         self.drainer.told_up_to(self.at.mem(), slot, unpack_drops(&upto));
         Ok(true)
     }
@@ -90,7 +94,8 @@ impl Flusher<'_> {
             let unfinished = self.at.mem().load(self.at.geometry.slot(slot) + slot::UNFINISHED, Relaxed);
             let records = self.drainer.records_of(self.at.mem(), slot);
             let who = Who { pid: id.pid, name: id.name };
-            if let Err(trouble) = self.tell_death(slot, &who, &Fact::Died { records, unfinished }) {
+            let died = Died { pid: id.pid, start: id.start, records, unfinished };
+            if let Err(trouble) = self.tell_death(slot, &who, died) {
                 self.note(&trouble); // the next round finds the slot as it is
                 return;
             }
@@ -100,8 +105,9 @@ impl Flusher<'_> {
         }
     }
 
-    fn tell_death(&mut self, slot: u32, who: &Who, fact: &Fact) -> Result<(), Trouble> {
-        if !self.at.config.death_notes || self.retry_ns != 0 || self.found.is_some() {
+    fn tell_death(&mut self, slot: u32, who: &Who, died: Died) -> Result<(), Trouble> {
+        let wanted = self.at.config.death_notes || self.index.is_some();
+        if !wanted || self.retry_ns != 0 || self.found.is_some() {
             return Ok(());
         }
         let at = self.at.geometry.slot(slot) + slot::WORD;
@@ -110,15 +116,22 @@ impl Flusher<'_> {
         if self.cell.note == note {
             return Ok(()); // told by a flusher that was killed before the slot was free
         }
-        self.insert(self.drainer.note(who, fact), note)
+        let fact = Fact::Died { records: died.records, unfinished: died.unfinished };
+        let line = self.drainer.note(who, &fact).filter(|_| self.at.config.death_notes);
+        self.insert(line, note, Told::Died(died))
     }
 
     /// Writes a note at the end of the file, as a batch of its own.
-    fn insert(&mut self, line: Option<Vec<u8>>, note: Note) -> Result<(), Trouble> {
-        let Some(line) = line else { return Ok(()) };
+    /// With an index, what no line tells is told there.
+    fn insert(&mut self, line: Option<Vec<u8>>, note: Note, told: Told) -> Result<(), Trouble> {
+        if line.is_none() && self.index.is_none() {
+            return Ok(());
+        }
+        let line = line.unwrap_or_default();
         self.check_end()?;
         let (policy, len) = (self.at.config.policy, line.len() as u64);
-        if self.backoff.is_due(sys::monotonic_ns() / super::MS)
+        if len > 0
+            && self.backoff.is_due(sys::monotonic_ns() / super::MS)
             && policy.must_rotate_before(self.cell.end, len)
         {
             self.rotate(policy.stage())?;
@@ -128,9 +141,13 @@ impl Flusher<'_> {
             self.cut();
             return Err(Trouble::Io("write to", e.source));
         }
+        self.index_note(&line, told);
         self.cell.end += len;
         self.cell.note = note;
         self.commit()?;
+        if len == 0 {
+            return Ok(());
+        }
         bump(self.at.mem(), Counter::Notes, 1);
         self.wrote()
     }

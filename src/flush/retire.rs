@@ -104,6 +104,7 @@ impl Flusher<'_> {
     /// what stands behind the journal's end can be the successor's, so nothing is cut here.
     fn may_go_on_in_the_file(&mut self, found: Found) -> Result<bool, Trouble> {
         let Found::Cell(cell) = found else { return Ok(false) };
+        self.cell.index = cell.index; // closed by the last one out
         let path = &self.at.log_path;
         let Ok(file) = LogFile::open(path, self.at.config.mode, Create::Never) else { return Ok(false) };
         let owned = file.try_own().map_err(|e| Trouble::Io("lock", e))?;
@@ -116,10 +117,14 @@ impl Flusher<'_> {
             return Ok(false);
         }
         (self.cell, self.file) = (cell, Some(file));
+        self.resume_index();
         Ok(true)
     }
 
     fn leave_the_file(&mut self) {
+        if Attached::is_empty(self.at.mem(), &self.at.geometry) {
+            self.close_index();
+        }
         self.at.mem().store(word::RETIRED, retired::LEFT, Relaxed);
         (self.file, self.new_file) = (None, None);
         self.found = None;

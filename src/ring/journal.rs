@@ -21,7 +21,7 @@ pub struct Cell {
     pub ino: u64,
     /// What is under way, in the code of the rotation machine; 0 = nothing.
     pub op: u64,
-    /// End of the index, in bytes; 0 = there is none.
+    /// Number of the index file and its committed end, `end:36 | serial:28`; 0 = there is none.
     pub index: u64,
     /// The last note that was written on its own, so that it is not written twice.
     pub note: Note,

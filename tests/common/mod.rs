@@ -204,3 +204,26 @@ pub fn assert_complete(map: &BTreeMap<String, Vec<u64>>) {
         }
     }
 }
+
+/// A file system of this many kibibytes; `None`, said loudly, where this user may not mount.
+pub struct Small(pub std::path::PathBuf);
+
+impl Small {
+    #[allow(clippy::print_stderr)]
+    pub fn mount(dir: std::path::PathBuf, kib: u32) -> Option<Small> {
+        std::fs::create_dir_all(&dir).unwrap();
+        let size = format!("size={kib}k");
+        let done = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "none"]).arg(&dir).output();
+        if done.is_ok_and(|o| o.status.success()) {
+            return Some(Small(dir));
+        }
+        eprintln!("SKIPPED: may not mount a small tmpfs (needs root)");
+        None
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).output();
+    }
+}
