@@ -71,6 +71,10 @@ pub struct LogArgs {
     #[arg(long)]
     pub death_notes: bool,
 
+    /// An index beside the log, with which `crlog verify` proves that no record is missing
+    #[arg(long)]
+    pub index: bool,
+
     /// Where the log is found besides its path.
     #[command(flatten)]
     pub place: PlaceArgs,
@@ -161,6 +165,9 @@ impl LogArgs {
         }
         if self.death_notes {
             o = o.death_notes(true);
+        }
+        if self.index {
+            o = o.index(true);
         }
         o
     }

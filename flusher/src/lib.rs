@@ -14,6 +14,7 @@
 //! | [`doctor`] | `crlog doctor` |
 //! | [`recover`] | `crlog recover` |
 //! | [`soak`] | rounds of [`stress`] with every fault there is, for hours |
+//! | [`verify`] | `crlog verify` |
 //! | [`stress`], [`demo`] | real processes that are killed and stopped, and the check of what they wrote |
 
 pub mod args;
@@ -29,3 +30,4 @@ pub mod soak;
 pub mod stat;
 pub mod stress;
 pub mod units;
+pub mod verify;

@@ -2,13 +2,14 @@
 
 use clap::{Parser, Subcommand};
 use crlog_flusher::console::{Console, Failure};
-use crlog_flusher::{demo, doctor, pipe, recover, soak, stat, stress};
+use crlog_flusher::{demo, doctor, pipe, recover, soak, stat, stress, verify};
 use std::process::ExitCode;
 
 const EXAMPLES: &str = "\
 Examples:
   my-program 2>&1 | crlog pipe --max-bytes 10MB --backups 5 app.log
   crlog stat app.log
+  crlog verify app.log
   crlog demo
 
 `crlog COMMAND --help` tells more. Exit status: 0 done, 1 failed, 2 wrong arguments, 128+n ended by signal n.";
@@ -27,6 +28,7 @@ enum Command {
     Stat(stat::StatArgs),
     Doctor(doctor::DoctorArgs),
     Recover(recover::RecoverArgs),
+    Verify(verify::VerifyArgs),
     Stress(stress::StressArgs),
     Soak(soak::SoakArgs),
     Demo(demo::DemoArgs),
@@ -42,6 +44,7 @@ fn run(command: &Command, console: Console) -> Result<u8, Failure> {
         Command::Stat(args) => stat::main(args, console),
         Command::Doctor(args) => doctor::main(args, console),
         Command::Recover(args) => recover::main(args, console),
+        Command::Verify(args) => verify::main(args, console),
         Command::Stress(args) => stress::main(args, console),
         Command::Soak(args) => soak::main(args, console),
         Command::Demo(args) => demo::main(args, console),

@@ -10,3 +10,4 @@ mod refusals;
 mod runs;
 mod sidecar;
 mod stat;
+mod verify;
