@@ -61,6 +61,7 @@ fn plan(place: &Place, seconds: u64) -> Plan {
             ring_size: 4 << 20,
             max_bytes: FILE_BYTES,
             backups: BACKUPS,
+            index: false,
             place: PlaceArgs::default(),
         },
         acks: place.acks.clone(),

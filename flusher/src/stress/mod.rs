@@ -75,6 +75,10 @@ pub struct StressArgs {
     #[arg(long)]
     stop_producers: bool,
 
+    /// Write the log with an index, and see to it that `crlog verify` finds it complete
+    #[arg(long)]
+    index: bool,
+
     /// Mean time between two such blows
     #[arg(long, value_name = "TIME", default_value = "5ms", value_parser = units::duration)]
     every: Duration,
@@ -148,6 +152,7 @@ impl StressArgs {
                 ring_size: self.ring_size,
                 max_bytes: self.max_bytes,
                 backups: self.backups,
+                index: self.index,
                 place: self.place.clone(),
             },
             acks: place.acks.clone(),
@@ -223,6 +228,9 @@ impl Drop for Place {
         }
         for file in verify::files_of(&self.log).unwrap_or_default() {
             let _ = std::fs::remove_file(file);
+        }
+        if let (Some(dir), Some(name)) = (self.log.parent(), self.log.file_name()) {
+            let _ = std::fs::remove_dir_all(dir.join(format!(".{}.crlog", name.display())));
         }
         if let Some(dir) = &self.own {
             let _ = std::fs::remove_dir(dir);

@@ -96,7 +96,22 @@ pub fn run(plan: &Plan, tell: &mut dyn FnMut(News)) -> Result<Outcome, Failure> 
     leave_nothing(plan, &ended.outcome.stats.segment);
     let verdict = verify::verify(&plan.share.path, plan.maker(), &ended.claims)
         .map_err(|e| Failure::failed(format!("the files cannot be read: {e}")))?;
+    if plan.share.index {
+        verify_index(plan, verdict.lines)?;
+    }
     Ok(Outcome { verdict, incarnations: ended.claims.len() as u64, ..ended.outcome })
+}
+
+/// What the index says must agree with what was read.
+fn verify_index(plan: &Plan, records: u64) -> Result<(), Failure> {
+    let found = plan.share.options("crlog stress").verify().map_err(Failure::failed)?;
+    if found.is_complete() && found.records == records {
+        return Ok(());
+    }
+    Err(Failure::failed(format!(
+        "the files hold {records} records, crlog verify finds {} and {:?}",
+        found.records, found.findings
+    )))
 }
 
 /// Whoever leaves last removes the segment, unless it was killed before it could: then this one does,

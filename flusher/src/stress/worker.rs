@@ -30,6 +30,9 @@ pub struct ShareArgs {
     /// Rotated files that are kept.
     #[arg(long)]
     pub backups: u32,
+    /// The log has an index.
+    #[arg(long)]
+    pub index: bool,
     /// Where the shared parts live.
     #[command(flatten)]
     pub place: PlaceArgs,
@@ -38,7 +41,7 @@ pub struct ShareArgs {
 impl ShareArgs {
     /// The library's options.
     pub fn options(&self, name: &str) -> Options {
-        let options = Options::new(&self.path).name(name).ring_bytes(self.ring_size);
+        let options = Options::new(&self.path).name(name).ring_bytes(self.ring_size).index(self.index);
         self.place.apply(options.max_bytes(self.max_bytes).backups(self.backups))
     }
 
@@ -48,6 +51,9 @@ impl ShareArgs {
         words.extend(typed("--ring-size", &self.ring_size));
         words.extend(typed("--max-bytes", &self.max_bytes));
         words.extend(typed("--backups", &self.backups));
+        if self.index {
+            words.push("--index".into());
+        }
         words.extend(self.place.typed());
         words
     }
