@@ -30,6 +30,9 @@ const LOOKS: u32 = 40;
 const PAUSE: Duration = Duration::from_millis(2);
 /// How long a rotation that somebody works on is waited for.
 const LOOKS_WHILE_ROTATING: u32 = 2500;
+/// How long a segment that was not closed is waited for, if there is another one: 2 s.
+const LOOKS_WHILE_MOVING: u32 = 40;
+const PAUSE_WHILE_MOVING: Duration = Duration::from_millis(50);
 const PIECE: u64 = 64 * 1024;
 
 impl Options {
@@ -57,10 +60,17 @@ impl Options {
         };
         let at = log.attached()?;
         let at: &Attached = &at.0;
-        let mut again = 0;
+        let (mut again, mut moving) = (0, 0);
         loop {
             let (facts, mut files) = place.look_between(at).map_err(failed)?;
             let mut verdict = judge(&facts, &mut files);
+            // Those who have a removed segment may be moving to its successor at this moment.
+            let lost = |f: &Finding| matches!(f, Finding::SegmentLost { .. });
+            if moving < LOOKS_WHILE_MOVING && verdict.findings.iter().any(lost) {
+                moving += 1;
+                std::thread::sleep(PAUSE_WHILE_MOVING);
+                continue;
+            }
             // A file that is emptied in place cannot be read in peace.
             let stable = at.config.policy.backups > 0 || file_number(at) == files.number;
             if stable || again == 3 {

@@ -283,6 +283,40 @@ fn a_segment_that_vanished_with_records_in_it_is_told() {
 }
 
 #[test]
+fn a_segment_removed_under_its_users_and_its_successor_are_one_complete_log() {
+    let place = Place::new();
+    let mut sidecar = place.child("sidecar", "");
+    let id = crlog::names::segment_id(&crlog::names::canonical(&place.log()).unwrap());
+    let segment = PathBuf::from(format!("/dev/shm/{id}"));
+    let log = indexed(place.options()).open().unwrap();
+    let mut w = log.writer().unwrap();
+    let mut written = 0;
+    let mut write = |n: u64| {
+        for _ in 0..n {
+            w.append(format!("p {written}").as_bytes()).unwrap();
+            written += 1;
+        }
+        log.flush(Duration::from_secs(20)).unwrap();
+    };
+    for _ in 0..3 {
+        write(500);
+        std::fs::remove_file(&segment).unwrap();
+        until(Duration::from_secs(30), "a successor is there", || {
+            write(50);
+            segment.exists()
+        });
+        write(500);
+        assert_eq!(verify(&place).findings, []);
+    }
+    drop((w, log));
+    sidecar.kill();
+    drop(place.options().open().unwrap());
+    let v = verify(&place);
+    assert_eq!((&v.findings[..], v.records, v.segment), (&[][..], written, None));
+    assert!(v.writers > 1, "{}", v.writers);
+}
+
+#[test]
 fn an_index_that_cannot_be_written_does_not_stop_the_log_and_is_told() {
     let place = Place::new();
     let dir = place.path().join(".app.log.crlog");
