@@ -563,7 +563,7 @@ impl Drainer {
             match kind {
                 Kind::Plain => run.2 += rec.len(),
                 Kind::Telling => {
-                    run = (rec.chunk(), rec.off() + DROPS_BYTES as u32, rec.len() - DROPS_BYTES as u32)
+                    run = (rec.chunk(), rec.off() + DROPS_BYTES as u32, rec.len() - DROPS_BYTES as u32);
                 }
                 Kind::Big => {
                     self.big_pieces(rec);

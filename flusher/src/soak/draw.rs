@@ -50,6 +50,7 @@ impl Script {
         let lacks = |rng: &mut Rng| rng.below(8) == 0;
         let mut faults: Vec<Fault> = ALL.iter().map(|(f, _, _)| *f).filter(|_| !lacks(&mut rng)).collect();
         faults.retain(|f| !threads_only || !matches!(f, Fault::SidecarComes | Fault::SidecarGoes));
+        let index = rng.below(2) == 0;
         let plan = Plan {
             share: ShareArgs {
                 path: disk.join("soak.log"),
@@ -57,6 +58,7 @@ impl Script {
                 max_bytes: file,
                 backups: (CAPACITY / file) as u32 + ASKED_MAX,
                 place: PlaceArgs { segment: Some(segment), lock_dir: None },
+                index,
             },
             acks: dir.join("acks"),
             said: Some(dir.join("said")),
