@@ -190,7 +190,8 @@ fn retention_is_no_gap() {
     assert_eq!(v.findings, []);
     assert_eq!(v.files.len(), 6);
     assert!(v.records < 9000 && v.records > 1000, "{}", v.records);
-    assert!(index_files(&place).len() <= 8, "{:?}", index_files(&place));
+    // One for each file, one for each restart, and one whose file has just gone.
+    assert!(index_files(&place).len() <= 9, "{:?}", index_files(&place));
 }
 
 #[test]
@@ -387,7 +388,8 @@ fn an_index_without_room_is_interrupted_from_there_and_goes_on_when_there_is_roo
 #[test]
 fn without_an_index_it_says_what_it_cannot_know_and_finds_what_it_can() {
     let place = Place::new();
-    let log = place.options().open().unwrap();
+    // Nobody flushes by itself, so nobody notices what is done to the file.
+    let log = place.options().flusher_thread(false).open().unwrap();
     let mut w = log.writer().unwrap();
     for _ in 0..10 {
         w.append(b"a record").unwrap();
@@ -399,5 +401,7 @@ fn without_an_index_it_says_what_it_cannot_know_and_finds_what_it_can() {
     change(&place.log(), |bytes| bytes.truncate(50));
     assert!(matches!(verify(&place).findings[..], [Finding::Short { len: 50, committed: 90, .. }]));
     drop((w, log));
+    assert_eq!(verify(&place).findings, [], "the last one out has ended the line");
+    change(&place.log(), |bytes| bytes.truncate(47));
     assert!(matches!(verify(&place).findings[..], [Finding::Torn { .. }]));
 }
