@@ -152,14 +152,17 @@ fn a_removed_segment_is_told_with_those_who_use_it() {
 #[test]
 fn a_lost_lock_file_is_told_and_none_is_left_in_its_place() {
     let place = Place::new();
-    let sidecar = place.sidecar("");
+    let mut sidecar = place.sidecar("");
     let lock = PathBuf::from(place.stat().unwrap()["lock_file"].as_str().unwrap());
+    sidecar.signal(Signal::STOP); // else it would notice, and move to a new segment with a new lock file
     std::fs::remove_file(&lock).unwrap();
     let found = doctor(&place, "");
     says(&found, "segment", "problem", &["was removed and made anew", "end all processes"]);
     assert!(!lock.exists(), "it left a lock file behind");
-    drop(sidecar);
-    std::fs::remove_file(lock.with_extension("")).unwrap();
+    sidecar.signal(Signal::CONT);
+    eventually("it moves, and all is well", || lock.exists() && place.stat().is_some());
+    sidecar.signal(Signal::TERM);
+    assert!(sidecar.end(b"").status.success());
 }
 
 #[test]
