@@ -11,6 +11,7 @@
 //! | [`sidecar`] | `crlog-flusher` |
 //! | [`pipe`], [`lines`] | `crlog pipe`: standard input, line by line |
 //! | [`stat`] | `crlog stat` |
+//! | [`set`] | `crlog set` |
 //! | [`doctor`] | `crlog doctor` |
 //! | [`recover`] | `crlog recover` |
 //! | [`soak`] | rounds of [`stress`] with every fault there is, for hours |
@@ -24,6 +25,7 @@ pub mod doctor;
 pub mod lines;
 pub mod pipe;
 pub mod recover;
+pub mod set;
 pub mod sidecar;
 pub mod signals;
 pub mod soak;

@@ -116,11 +116,12 @@ pub fn when_full(text: &str) -> Result<(Option<Severity>, WhenFull), String> {
     Ok((level, policy))
 }
 
-/// The same as it is typed.
+/// The same as it is typed; a time that cannot be, of less than a millisecond, is rounded up.
 pub fn show_when_full(policy: WhenFull) -> String {
     match policy {
         WhenFull::Block => "block".into(),
-        WhenFull::BlockFor(time) => format!("block:{}", show_time(time)),
+        WhenFull::BlockFor(time) if time.subsec_nanos() == 0 => format!("block:{}s", time.as_secs()),
+        WhenFull::BlockFor(time) => format!("block:{}ms", time.as_nanos().div_ceil(1_000_000)),
         WhenFull::Drop => "drop".into(),
         WhenFull::WriteThrough => "write-through".into(),
     }
@@ -273,6 +274,18 @@ mod tests {
         for bad in ["interval", "interval:", "interval:0s", "always", "none:1s"] {
             assert!(fsync(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_policy_is_shown_as_it_is_typed() {
+        for text in ["block", "drop", "write-through", "block:250ms", "block:1500ms", "block:2s", "block:0s"]
+        {
+            let all = when_full(text);
+            assert_eq!(all.map(|(_, policy)| show_when_full(policy)), Ok(text.to_owned()));
+            let one = when_full(&format!("warn={text}"));
+            assert_eq!(one.map(|(s, p)| (s, show_when_full(p))), Ok((Some(Severity::Warn), text.to_owned())));
+        }
+        assert_eq!(show_when_full(WhenFull::BlockFor(Duration::from_micros(1200))), "block:2ms");
     }
 
     #[test]

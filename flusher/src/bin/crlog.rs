@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use crlog_flusher::console::{Console, Failure};
-use crlog_flusher::{demo, doctor, pipe, recover, soak, stat, stress, verify};
+use crlog_flusher::{demo, doctor, pipe, recover, set, soak, stat, stress, verify};
 use std::process::ExitCode;
 
 const EXAMPLES: &str = "\
@@ -26,6 +26,7 @@ struct Arguments {
 enum Command {
     Pipe(Box<pipe::PipeArgs>),
     Stat(stat::StatArgs),
+    Set(set::SetArgs),
     Doctor(doctor::DoctorArgs),
     Recover(recover::RecoverArgs),
     Verify(verify::VerifyArgs),
@@ -42,6 +43,7 @@ fn run(command: &Command, console: Console) -> Result<u8, Failure> {
     match command {
         Command::Pipe(args) => pipe::main(args, console),
         Command::Stat(args) => stat::main(args, console),
+        Command::Set(args) => set::main(args, console),
         Command::Doctor(args) => doctor::main(args, console),
         Command::Recover(args) => recover::main(args, console),
         Command::Verify(args) => verify::main(args, console),

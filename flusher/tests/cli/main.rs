@@ -8,6 +8,7 @@ mod pipe;
 mod recover;
 mod refusals;
 mod runs;
+mod set;
 mod sidecar;
 mod stat;
 mod verify;

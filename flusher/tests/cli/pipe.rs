@@ -137,3 +137,43 @@ fn the_segment_can_be_a_file_and_the_lock_elsewhere() {
     assert_ended(&pipe.end(b"b\n"), 0, "");
     assert_eq!(place.lines(), ["a", "b"]);
 }
+
+/// strace sees each sync and the end, in the order in which they happened.
+#[test]
+fn a_durable_pipe_has_its_lines_on_the_disk_when_it_ends() {
+    let place = Place::new();
+    let trace = place.path().join("trace");
+    let works = std::process::Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).output();
+    if !works.is_ok_and(|o| o.status.success()) {
+        eprintln!("SKIPPED: strace is missing, or may not trace here (`make setup`)");
+        return;
+    }
+    for durable in [true, false] {
+        let mut command = std::process::Command::new("strace");
+        command
+            .args(["-f", "-qq", "-y", "-e", "trace=pwritev,fdatasync", "-o"])
+            .arg(&trace)
+            .arg(CRLOG)
+            .arg("pipe");
+        command.args(durable.then_some("--durable")).arg(place.log());
+        assert_ended(&Running::spawn(&mut command).end(b"one\ntwo\nthree\n"), 0, "");
+        let seen = std::fs::read_to_string(&trace).unwrap();
+        let calls: Vec<&str> = seen.lines().filter(|l| l.contains("app.log>")).collect();
+        let syncs = calls.iter().filter(|l| l.contains("fdatasync(")).count();
+        let last_is_sync = calls.last().is_some_and(|l| l.contains("fdatasync("));
+        assert_eq!((syncs > 0, last_is_sync), (durable, durable), "{calls:?}");
+    }
+    assert_eq!(place.lines(), ["one", "two", "three"].repeat(2));
+}
+
+#[test]
+fn the_lines_of_a_durable_pipe_are_synced_while_its_input_goes_on() {
+    let place = Place::new();
+    let mut pipe = place.start(CRLOG, "pipe --durable");
+    for (i, line) in ["first", "second", "third"].into_iter().enumerate() {
+        pipe.type_in(format!("{line}\n").as_bytes());
+        place.until("it is synced", |s| s["counters"]["syncs"].as_u64().unwrap() > i as u64);
+        assert_eq!(place.lines().last().unwrap(), line);
+    }
+    assert_ended(&pipe.end(b""), 0, "");
+}
