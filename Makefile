@@ -1,5 +1,5 @@
 # `make test` is all a newcomer needs; the other targets are what CI runs besides.
-.PHONY: test setup demo loom mutants fuzz stress soak scribble bench doc lint ci clean slow-disk
+.PHONY: test setup demo loom mutants fuzz stress soak scribble bench bench-durable doc lint ci clean slow-disk
 
 CARGO ?= cargo
 LOOM_FLAGS = --cfg loom --cfg debug_assertions
@@ -50,6 +50,10 @@ scribble:
 
 bench:
 	$(CARGO) bench
+
+# Durable records alone: group commit against one fsync for each record.
+bench-durable:
+	$(CARGO) bench --bench durable
 
 doc:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
