@@ -21,14 +21,20 @@ build() { # KIND -> path of the test binary
     local flags=() json
     local dir=$target/$1
     if [ "$1" = loom ]; then flags=(--release); fi
+    local what=(--lib)
+    case $1 in loom | plain) ;; *) what=(--test "$1") ;; esac
     json=$(cd "$copy" && RUSTFLAGS="$([ "$1" = loom ] && echo '--cfg loom' || true)" \
-        CARGO_TARGET_DIR="$dir" cargo test -q -p crlog --lib "${flags[@]}" --no-run --message-format json 2>"$copy/errors") ||
+        CARGO_TARGET_DIR="$dir" cargo test -q -p crlog "${what[@]}" "${flags[@]}" --no-run --message-format json 2>"$copy/errors") ||
         { cat "$copy/errors" >&2; return 1; }
     grep '"executable":"' <<<"$json" | sed 's/.*"executable":"\([^"]*\)".*/\1/' | tail -n 1
 }
 
 full_name() { # KIND TEST
-    if [ "$1" = loom ]; then echo "ring::loom::models::$2"; else echo "ring::tests::$2"; fi
+    case $1 in
+    loom) echo "ring::loom::models::$2" ;;
+    plain) echo "ring::tests::$2" ;;
+    *) echo "$2" ;;
+    esac
 }
 
 runs() { # BINARY TEST -> status of the test; 99 if there is no such test
@@ -92,7 +98,8 @@ for i in "${!names[@]}"; do
 done
 pristine
 declare -A binary
-for kind in plain loom; do
+for kind in plain loom $(printf '%s\n' "${kinds[@]}" | sort -u | grep -vx -e plain -e loom); do
+    case " $(for i in "${wanted[@]}"; do echo -n "${kinds[i]} "; done)" in *" $kind "*) ;; *) continue ;; esac
     binary[$kind]=$(build $kind)
     for name in $(for i in "${wanted[@]}"; do
         [ "${kinds[i]}" = $kind ] && full_name $kind "${tests[i]}"

@@ -1,5 +1,6 @@
 # The mutants: NAME KIND TEST, then FILE OLD NEW for each place. Read by tests/mutants.sh.
-# KIND is loom (TEST is a model) or plain (TEST is a path below ring::tests).
+# KIND is loom (TEST is a model), plain (TEST is a path below ring::tests), or the name of a file in tests/
+# (TEST is a path in it). FILE is below src/ring.
 
 # Orderings.
 mutant 'commit/release: Relaxed' loom l1_recycle append.rs \
@@ -36,8 +37,8 @@ mutant 'alive/release: Relaxed' loom l8_slot reclaim.rs \
     'mem.cas(at + slot::WORD, found.0, alive.0, Relaxed, Relaxed)'
 mutant 'alive/acquire: Relaxed' loom l8_slot reclaim.rs \
     '// ORDER alive/acquire.
-    let found = SlotWord(mem.load(at + slot::WORD, Acquire));' \
-    'let found = SlotWord(mem.load(at + slot::WORD, Relaxed));'
+    let found = SlotWord(mem.load(geometry.slot(slot) + slot::WORD, Acquire));' \
+    'let found = SlotWord(mem.load(geometry.slot(slot) + slot::WORD, Relaxed));'
 
 # Who may touch what.
 mutant 'a record is written without the BUSY CAS' loom l2_revoke append.rs \
@@ -136,13 +137,13 @@ mutant 'continuations are freed before the commit' plain death::a_flusher_may_di
         journal::write(mem, self.commit, cell);'
 mutant 'continuations are freed after the fold' plain death::a_flusher_may_die_while_the_owner_of_large_records_lives commit.rs \
     '        self.free_bigs(mem);
-        for i in 0..self.touched.len() {' \
-    '        for i in 0..self.touched.len() {' commit.rs \
-    '        if self.batch.lost > 0 {
-            bump(' \
+        for gap in' \
+    '        for gap in' commit.rs \
+    '        for (c, n) in [
+            (Counter::LostCorrupt' \
     '        self.free_bigs(mem);
-        if self.batch.lost > 0 {
-            bump('
+        for (c, n) in [
+            (Counter::LostCorrupt'
 mutant 'a dead producer keeps its continuations' loom l7_large_record_killed reclaim.rs \
     'self.free_unnamed_bigs(mem, slot);' \
     ''
@@ -163,3 +164,31 @@ mutant 'a chunk number is believed' plain hostile::random_bytes_as_a_segment_nev
 mutant 'keys of a batch must not run over' plain hostile::keys_that_run_over_stop_no_producer append.rs \
     'key.wrapping_add(i as u64)' \
     'key + i as u64'
+
+# Notes, the reserve, checksums, tickets.
+mutant 'a gap is told again by the next chunk' plain notes::a_gap_stands_between_what_was_written_before_and_after_it commit.rs \
+    'if base == records {
+            let slot' \
+    'if base == records && false {
+            let slot' commit.rs \
+    'self.told_up_to(mem, gap.slot, gap.upto);' \
+    'let _ = (gap.slot, gap.upto);'
+mutant 'a gap told by the dead is told again' plain notes::a_flusher_that_tells_of_a_gap_may_die_at_any_step reclaim.rs \
+    'if done > 0 && drain.base() == 0 {' \
+    'if done > 0 && drain.base() == 0 && false {'
+mutant 'a gap within a chunk told by the dead is told again' plain notes::a_flusher_that_tells_of_a_gap_within_a_chunk_may_die_at_any_step reclaim.rs \
+    'self.told_up_to(mem, slot, self.told_by(mem, chunk, off));' \
+    'let _ = slot;'
+mutant 'a gap is not told after a take-over' plain notes::a_flusher_that_tells_of_a_gap_may_die_at_any_step reclaim.rs \
+    'if done > 0 && drain.base() == 0 {' \
+    'if holds_records && drain.base() == 0 {'
+mutant 'the reserve is for everybody' plain notes::the_reserve_takes_warnings_when_it_takes_nothing_else append.rs \
+    '0..if level >= RESERVED_FROM { reserve } else { 0 }' \
+    '0..if level < 15 { reserve } else { 0 }'
+mutant 'a checksum does not know its generation' plain notes::an_older_page_of_the_same_chunk_is_refused layout.rs \
+    'b[..8].copy_from_slice(&generation.to_le_bytes());' \
+    'let _ = generation;'
+mutant 'tickets are read after the collection' durable syncs::sixteen_threads_share_their_syncs ../flush.rs \
+    'while self.write_batch(&mut swept)? {}' \
+    'while self.write_batch(&mut swept)? {}
+        let tickets = mem.load(word::SYNC_WANT, Acquire).max(tickets);'
