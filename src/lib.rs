@@ -16,6 +16,9 @@ mod attached;
 mod election;
 mod error;
 mod flush;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod format_tests;
 mod index;
 mod log;
 mod options;

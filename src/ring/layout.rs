@@ -103,7 +103,7 @@ pub mod word {
     pub const SYNC_ERROR: usize = 0x17a0;
     /// Producers that died and were cleaned up; entry `n % DEATHS_KEPT` of the table is the n-th.
     pub const DEATHS: usize = 0x17c0;
-    /// Table of the last deaths: see [`super::death`].
+    /// Table of the last deaths: see [`death`](mod@super::death).
     pub const DEATH_TABLE: usize = 0x1800;
 }
 

@@ -1,7 +1,7 @@
 //! `crlog soak`: round after round of real processes that write while everything happens to them that is
 //! known to happen, all of it drawn from one seed, each round verified completely.
 //!
-//! [`draw`] is what a round is, [`fault`] what can happen, [`round`] the engine, [`strike`] what each fault
+//! [`draw`] is what a round is, [`fault`] what can happen, [`round`] the engine, `strike` what each fault
 //! does, [`offspring`] forked children, [`disk`] a disk that can be filled, [`order`] where files stand that
 //! were moved by hand, [`report`] the words. The rest is [`crate::stress`]'s.
 
