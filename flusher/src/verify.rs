@@ -164,7 +164,11 @@ fn headline(v: &Verdict) -> String {
     if v.is_complete() {
         format!("no gaps: {all}")
     } else {
-        format!("NOT complete: {all} are as written; {} findings:", v.findings.len())
+        format!(
+            "NOT complete: {all} are as written; {} finding{}:",
+            v.findings.len(),
+            if v.findings.len() == 1 { "" } else { "s" }
+        )
     }
 }
 
