@@ -1,4 +1,4 @@
-//! `docs/format.md` says what the source says: offsets, sizes, orders. Both are read as text, so that a constant
+//! `docs/format.md` says what the source says: offsets, sizes, orders; `docs/ordering.md` has every named ordering. Both are read as text, so that a constant
 //! that somebody adds must be described, and what is described must exist.
 
 use crate::options::{CHUNK_BYTES, DEFAULT_RING_BYTES, Options, PROCESSES_MAX};
@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 const FORMAT: &str = include_str!("../docs/format.md");
 const OPERATING: &str = include_str!("../docs/operating.md");
+const ORDERING: &str = include_str!("../docs/ordering.md");
 const LAYOUT: &str = include_str!("ring/layout.rs");
 /// Lengths among the constants that are offsets otherwise.
 const LENGTHS: [&str; 3] = ["BYTES", "NAME_BYTES", "CONFIG_BYTES"];
@@ -174,4 +175,41 @@ fn versions_and_tables_are_those_of_the_source() {
     assert!(section("Death table").contains(&said), "{said}");
     let when_full = format!("| 6 to {} | when full, a word for each severity", 6 + LEVELS - 1);
     assert!(section("Configuration (0x0100)").contains(&when_full));
+}
+
+/// The names in `// ORDER name/side` comments of the source, and the files they stand in.
+fn orderings(dir: &std::path::Path, found: &mut BTreeMap<String, Vec<String>>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let file = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() {
+            orderings(&path, found);
+        } else if file.ends_with(".rs") && file != "format_tests.rs" {
+            let text = std::fs::read_to_string(&path).unwrap();
+            for (_, rest) in text.match_indices("// ORDER ").map(|(i, m)| text[i..].split_at(m.len())) {
+                let name = rest.split('/').next().unwrap().to_owned();
+                found.entry(name).or_default().push(file.clone());
+            }
+        }
+    }
+}
+
+/// What `docs/ordering.md` says of a name: its rows, or the paragraph that begins with it.
+fn justified(name: &str) -> String {
+    let rows = ORDERING.lines().filter(|line| line.starts_with(&format!("| `{name}`")));
+    let about = ORDERING.split("\n\n").filter(|text| text.contains(&format!("**{name}** (")));
+    rows.chain(about).collect()
+}
+
+#[test]
+fn every_named_ordering_is_justified_for_the_files_it_stands_in() {
+    let mut found = BTreeMap::new();
+    orderings(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+    assert!(found.len() > 15, "{found:?}");
+    for (name, files) in found {
+        let text = justified(&name);
+        for file in files {
+            assert!(text.contains(&format!("`{file}")), "ordering.md does not say why {name} is in {file}");
+        }
+    }
 }
