@@ -1,6 +1,7 @@
 //! What a log is to be: plain data, checked once, when it is opened.
 
 use crate::error::OpenError;
+pub use crate::escape::Escape;
 use crate::log::Log;
 use crate::ring::layout::{Geometry, LEVELS, header, word};
 use crate::ring::mem::Mem;
@@ -115,6 +116,7 @@ pub struct Options {
     death_notes: Option<bool>,
     durable: Option<bool>,
     index: Option<bool>,
+    escape: Option<Escape>,
 }
 
 impl Options {
@@ -140,6 +142,7 @@ impl Options {
             death_notes: None,
             durable: None,
             index: None,
+            escape: None,
         }
     }
 
@@ -282,6 +285,14 @@ impl Options {
         self
     }
 
+    /// What of each record is written as an escape sequence; default nothing. With [`Escape::Lines`], text that comes from
+    /// outside can neither forge a line nor steer the terminal of whoever reads the log.
+    #[must_use]
+    pub fn escape(mut self, escape: Escape) -> Options {
+        self.escape = Some(escape);
+        self
+    }
+
     /// Name under which this process appears in statistics; default the program's.
     #[must_use]
     pub fn name(mut self, name: &str) -> Options {
@@ -350,6 +361,7 @@ impl Options {
             death_notes: self.death_notes.unwrap_or(false),
             durable: self.durable.unwrap_or(false),
             index: self.index.unwrap_or(false),
+            escape: self.escape.unwrap_or_default(),
         })
     }
 
@@ -378,6 +390,7 @@ impl Options {
         differ(&mut d, "death_notes", self.death_notes.as_ref(), &running.death_notes);
         differ(&mut d, "durable", self.durable.as_ref(), &running.durable);
         differ(&mut d, "index", self.index.as_ref(), &running.index);
+        differ(&mut d, "escape", self.escape.as_ref(), &running.escape);
         let rounded = self.ring_bytes.map(|b| b.next_multiple_of(u64::from(CHUNK_BYTES)));
         differ(&mut d, "ring_bytes", rounded.as_ref(), &ring.ring_bytes());
         d
@@ -430,6 +443,7 @@ pub(crate) struct Config {
     pub(crate) death_notes: bool,
     pub(crate) durable: bool,
     pub(crate) index: bool,
+    pub(crate) escape: Escape,
 }
 
 /// What can be changed while the log is open, as it stands now.
@@ -480,7 +494,8 @@ impl Config {
             | u64::from(self.death_notes) << 1
             | u64::from(self.durable) << 2
             | u64::from(self.index) << 3
-            | (self.notes as u64) << 8;
+            | (self.notes as u64) << 8
+            | (self.escape as u64) << 16;
         let mut bytes = [0u8; header::CONFIG_BYTES];
         for (to, word) in bytes.chunks_exact_mut(8).zip(w) {
             to.copy_from_slice(&word.to_le_bytes());
@@ -530,6 +545,11 @@ impl Config {
             death_notes: w[13] & 2 != 0,
             durable: w[13] & 4 != 0,
             index: w[13] & 8 != 0,
+            escape: match w[13] >> 16 & 3 {
+                0 => Escape::None,
+                1 => Escape::Controls,
+                _ => Escape::Lines,
+            },
         })
     }
 }
@@ -590,7 +610,8 @@ mod tests {
                     .checksums(full == WhenFull::Drop)
                     .death_notes(full != WhenFull::Drop)
                     .durable(full == WhenFull::Block)
-                    .index(full == WhenFull::Block);
+                    .index(full == WhenFull::Block)
+                    .escape(if full == WhenFull::Drop { Escape::Lines } else { Escape::Controls });
                 let c = o.notes(Notes::Json).size_rule(SizeRule::CheckBefore).config().unwrap();
                 assert_eq!(
                     c.when_full,

@@ -2,6 +2,7 @@
 
 use crate::attached::{Attached, Membership};
 use crate::error::{AppendError, DurableError};
+use crate::escape::{Escape, Escaped};
 use crate::log::Core;
 use crate::options::{TERMINATOR_MAX, WhenFull};
 use crate::ring::append::{Lessee, Line, Parts, Payload, Producer, Refused};
@@ -80,6 +81,7 @@ pub struct Writer {
     end_len: usize,
     when_full: Option<WhenFull>,
     durable: bool,
+    escape: Escape,
 }
 
 impl Writer {
@@ -101,8 +103,8 @@ impl Writer {
             start: mem.load(at_slot + slot::START, Relaxed),
         };
         let producer = Producer::new(a.geometry, number, hint).named(who, a.config.checksums);
-        let (epoch, durable) = (a.born, a.config.durable);
-        Writer { core, at, producer, epoch, end, end_len, when_full: None, durable }
+        let (epoch, durable, escape) = (a.born, a.config.durable, a.config.escape);
+        Writer { core, at, producer, epoch, end, end_len, when_full: None, durable, escape }
     }
 
     /// What this writer does when the ring is full, whatever the log says; `None`: what the log says.
@@ -124,8 +126,21 @@ impl Writer {
     /// Writes one record: `bytes` and the terminator.
     #[inline]
     pub fn log(&mut self, severity: Severity, bytes: &[u8]) -> Result<(), AppendError> {
+        if self.escape != Escape::None {
+            return self.log_escaped(severity, bytes);
+        }
+        self.log_as_is(severity, bytes)
+    }
+
+    #[inline]
+    fn log_as_is(&mut self, severity: Severity, bytes: &[u8]) -> Result<(), AppendError> {
         let (end, end_len) = (self.end, self.end_len);
         self.put(severity, &Line { bytes, end: end.get(..end_len).unwrap_or(&[]) })
+    }
+
+    #[inline(never)]
+    fn log_escaped(&mut self, severity: Severity, bytes: &[u8]) -> Result<(), AppendError> {
+        self.log_as_is(severity, &self.escape.whole(bytes))
     }
 
     /// Writes one record, and returns when it is on the disk: when a sync that covers it is done. All who wait
@@ -152,13 +167,21 @@ impl Writer {
             return Err(AppendError::Detached);
         }
         let (end, end_len) = (self.end, self.end_len);
-        let line = Line { bytes, end: end.get(..end_len).unwrap_or(&[]) };
-        let (len, max) = (line.len(), self.at.0.geometry.inline_max());
+        let end = end.get(..end_len).unwrap_or(&[]);
+        if self.escape == Escape::None {
+            self.try_put(severity, &Line { bytes, end })
+        } else {
+            self.try_put(severity, &Escaped::new(self.escape, bytes, end))
+        }
+    }
+
+    fn try_put(&mut self, severity: Severity, record: &impl Payload) -> Result<(), AppendError> {
+        let (len, max) = (record.len(), self.at.0.geometry.inline_max());
         if len > max {
             self.count(slot::TOO_LONG, 1);
             return Err(AppendError::TooLong { len, max });
         }
-        let done = self.producer.append(self.at.0.mem(), severity as u8, &line);
+        let done = self.producer.append(self.at.0.mem(), severity as u8, record);
         self.ring_if_needed();
         match done {
             Ok(_) => Ok(()),
@@ -172,6 +195,10 @@ impl Writer {
 
     /// Writes one record that consists of several parts, without putting them together first.
     pub fn append_vectored(&mut self, severity: Severity, parts: &[&[u8]]) -> Result<(), AppendError> {
+        if self.escape != Escape::None {
+            // A character may begin in one part and end in the next.
+            return self.log_escaped(severity, &parts.concat());
+        }
         let (end, end_len) = (self.end, self.end_len);
         let mut all: Vec<&[u8]> = Vec::with_capacity(parts.len() + 1);
         all.extend_from_slice(parts);
@@ -185,6 +212,15 @@ impl Writer {
     ///
     /// Records that share a chunk become visible together and cost one commit.
     pub fn append_batch(&mut self, severity: Severity, records: &[&[u8]]) -> Result<usize, AppendError> {
+        if self.escape == Escape::None {
+            return self.append_lines(severity, records);
+        }
+        let escaped: Vec<_> = records.iter().map(|bytes| self.escape.whole(bytes)).collect();
+        let records: Vec<&[u8]> = escaped.iter().map(AsRef::as_ref).collect();
+        self.append_lines(severity, &records)
+    }
+
+    fn append_lines(&mut self, severity: Severity, records: &[&[u8]]) -> Result<usize, AppendError> {
         self.stay_attached()?;
         let (end, end_len) = (self.end, self.end_len);
         let end = end.get(..end_len).unwrap_or(&[]);

@@ -6,7 +6,7 @@ mod common;
 
 use common::os::{exit_now, fork, reap};
 use common::{LOG, Place, ROLE, assert_complete, by_name};
-use crlog::{AppendError, KIB, Notes, Options, Severity, Writer};
+use crlog::{AppendError, Escape, KIB, Notes, Options, Severity, Writer};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::io::Write;
@@ -176,12 +176,13 @@ fn a_handler_that_logs_a_thousand_times_a_second_disturbs_nobody() {
 #[test]
 fn what_may_not_wait_is_refused_instead_whatever_the_policy() {
     let place = Place::new();
-    let log = place.options().ring_bytes(256 * KIB).notes(Notes::Off).flusher_thread(false).open().unwrap();
+    let options = place.options().ring_bytes(256 * KIB).notes(Notes::Off).escape(Escape::Lines);
+    let log = options.flusher_thread(false).open().unwrap();
     let mut w = log.writer().unwrap();
     let mut taken = 0;
     HANDLING.set(true);
     let last = loop {
-        match w.try_log(Severity::Info, b"0123456789 0123456789") {
+        match w.try_log(Severity::Info, b"0123456789\n\x1b0123456789") {
             Ok(()) => taken += 1,
             Err(e) => break e,
         }

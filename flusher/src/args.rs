@@ -3,7 +3,7 @@
 use crate::console::Console;
 use crate::units;
 use clap::Args;
-use crlog::{Fsync, Notes, Options, SegmentKind, Severity, SizeRule, WhenFull};
+use crlog::{Escape, Fsync, Notes, Options, SegmentKind, Severity, SizeRule, WhenFull};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -74,6 +74,11 @@ pub struct LogArgs {
     /// An index beside the log, with which `crlog verify` proves that no record is missing
     #[arg(long)]
     pub index: bool,
+
+    /// Write what could forge a line or steer a terminal as escape sequences: none, controls (control characters but
+    /// tab and line feed) or lines (line breaks, too) [default: none]
+    #[arg(long, value_name = "WHAT", value_parser = units::escape)]
+    pub escape: Option<Escape>,
 
     /// Where the log is found besides its path.
     #[command(flatten)]
@@ -159,6 +164,9 @@ impl LogArgs {
         }
         if let Some(notes) = self.notes {
             o = o.notes(notes);
+        }
+        if let Some(escape) = self.escape {
+            o = o.escape(escape);
         }
         if self.durable {
             o = o.durable(true);

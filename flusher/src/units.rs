@@ -1,7 +1,7 @@
 //! Sizes, times and names as people type them. Each function returns a value, or a sentence that
 //! says what can be typed instead.
 
-use crlog::{Fsync, Notes, SegmentKind, Severity, SizeRule, WhenFull};
+use crlog::{Escape, Fsync, Notes, SegmentKind, Severity, SizeRule, WhenFull};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -143,6 +143,16 @@ pub fn notes(text: &str) -> Result<Notes, String> {
         "json" => Ok(Notes::Json),
         "off" => Ok(Notes::Off),
         _ => Err("use text, json or off".into()),
+    }
+}
+
+/// `none`, `controls` or `lines`.
+pub fn escape(text: &str) -> Result<Escape, String> {
+    match text {
+        "none" => Ok(Escape::None),
+        "controls" => Ok(Escape::Controls),
+        "lines" => Ok(Escape::Lines),
+        _ => Err("use none, controls or lines".into()),
     }
 }
 

@@ -56,6 +56,16 @@ fn bytes_are_kept_as_they_are_and_the_last_line_needs_no_end() {
 }
 
 #[test]
+fn escaped_input_steers_no_terminal_and_a_later_pipe_escapes_too() {
+    let place = Place::new();
+    let mut sidecar = place.sidecar("--escape lines");
+    assert_ended(&place.run(CRLOG, "pipe", b"a\x1b[2J\r\n\xc2\x85"), 0, "");
+    assert_eq!(place.bytes(), b"a\\x1b[2J\\r\n\\x85\n");
+    sidecar.signal(Signal::TERM);
+    assert_ended(&sidecar.end(b""), 0, "");
+}
+
+#[test]
 fn no_input_is_no_record() {
     let place = Place::new();
     assert_ended(&place.run(CRLOG, "pipe", b""), 0, "");
