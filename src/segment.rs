@@ -25,7 +25,7 @@
 //! | another lock file otherwise | refused, left alone |
 //! | another layout version or word size | refused, left alone |
 //! | checksum or sizes wrong, truncated, another log's | refused, left alone |
-//! | not a segment at all | refused, left alone |
+//! | not a segment at all | looked at again for a second, as a maker whose lock file was removed may be at work; then refused, left alone |
 
 use std::io;
 use std::path::PathBuf;

@@ -115,7 +115,8 @@ impl OpenError {
     /// Whether it comes of somebody removing segment or lock file at this moment.
     pub(super) fn may_pass(&self) -> bool {
         match self {
-            OpenError::LockReplaced { .. } => true,
+            // A maker whose lock file was removed may be at work: its first page is seen with holes.
+            OpenError::LockReplaced { .. } | OpenError::NotOurs { .. } => true,
             OpenError::File(e) | OpenError::Map(MapError::File(e)) => {
                 e.is_absent() || matches!(e, FileError::Unstable { .. })
             }

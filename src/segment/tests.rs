@@ -207,6 +207,25 @@ fn a_file_that_was_never_a_segment_is_left_alone() {
 }
 
 #[test]
+fn a_segment_that_somebody_makes_through_a_removed_lock_file_is_looked_at_again() {
+    let bed = Bed::file();
+    let made = bed.doctor(0, &[], false);
+    let mut torn = made.clone();
+    torn[..16].fill(0); // read before version and magic were stored, the rest after
+    std::fs::write(bed.object(), &torn).unwrap();
+    let (object, whole) = (bed.object(), made.clone());
+    let maker = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(100));
+        let file = std::fs::OpenOptions::new().write(true).open(object).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, &whole[..16], 0).unwrap();
+    });
+    let (segment, _lock, report) = Segment::enter(&bed.spec()).unwrap();
+    maker.join().unwrap();
+    assert!(!report.created, "it is the maker's");
+    assert_eq!(segment.header().uuid[..], made[at::UUID..at::UUID + 16]);
+}
+
+#[test]
 fn another_version_or_word_size_is_refused() {
     for bed in [Bed::named(), Bed::file()] {
         let made = bed.doctor(at::VERSION, &[99], true);
