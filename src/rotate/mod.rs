@@ -54,13 +54,16 @@
 //! fell off a full chain, and that only when the new file is the log. **Invariant:** only the journalled file is ever truncated, only in stage
 //! TRUNCATE. **Invariant:** while the journal carries a stage, no record is written.
 //!
-//! Absent on purpose: times, dated names, retention by age and size, compression. They join as more
-//! reasons in [`Policy`], more names in [`name`], and runs of their own over closed files.
+//! [`schedule`] has the times and the dated names of a rotation by time, but nothing asks it yet.
+//!
+//! Absent on purpose: retention by age and size, compression. They join as more reasons in [`Policy`], more
+//! names in [`name`], and runs of their own over closed files.
 mod chain;
 pub mod machine;
 pub mod name;
 pub mod policy;
 pub mod retry;
+pub mod schedule;
 
 pub use machine::{Action, At, Failure, Machine, Outcome, Stage, View};
 pub use name::Member;
