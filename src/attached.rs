@@ -183,6 +183,11 @@ impl Attached {
         gone || self.lock.is_current().is_ok_and(|yes| !yes)
     }
 
+    /// False for one that took the place of a removed one.
+    pub(crate) fn is_first_segment(&self) -> bool {
+        self.segment.header().generation <= 1
+    }
+
     pub(crate) fn is_retired(&self) -> bool {
         self.mem().load(word::RETIRED, Relaxed) != 0
     }

@@ -20,6 +20,7 @@ use crate::ring::mem::Mem;
 use crate::ring::reclaim::{occupant, take_over};
 use crate::ring::sweep::{Drainer, Piece, add_mine, bump};
 use crate::rotate::Backoff;
+use crate::rotate::schedule::{Dated, Schedule};
 use crate::sys::{self, LockFile, LogFile, byte};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 use std::time::Duration;
@@ -30,6 +31,7 @@ mod index;
 mod notes;
 mod retire;
 mod sync;
+mod time;
 mod trouble;
 
 pub use event::Event;
@@ -99,6 +101,10 @@ pub(crate) struct Flusher<'a> {
     new_file: Option<LogFile>,
     /// `None`: this log has no index.
     index: Option<Index>,
+    /// The last dated name that was chosen.
+    last_copy: Option<Dated>,
+    /// `None`: no rotation at times.
+    schedule: Option<Schedule>,
     backoff: Backoff,
     pieces: Vec<(*const u8, usize)>,
     truncated: u64,
@@ -136,6 +142,7 @@ impl<'a> Flusher<'a> {
         mem.store(word::FLUSHER_ERROR, 0, Relaxed);
         set_gate(mem, gate::RUN);
         bump(mem, Counter::Takeovers, 1);
+        let (schedule, zone_trouble) = time::schedule_of(&at.config);
         let mut f = Flusher {
             at,
             lock,
@@ -147,6 +154,8 @@ impl<'a> Flusher<'a> {
             file: None,
             new_file: None,
             index: at.config.index.then(Index::default),
+            last_copy: None,
+            schedule,
             backoff: Backoff::default(),
             pieces: Vec::new(),
             truncated: 0,
@@ -172,6 +181,7 @@ impl<'a> Flusher<'a> {
         }
         let epoch = mem.load(word::EPOCH, Relaxed);
         (f.tell)(Event::Elected { epoch, truncated_bytes: f.truncated });
+        f.tell_zone(zone_trouble);
         f
     }
 
@@ -274,6 +284,7 @@ impl<'a> Flusher<'a> {
             return Ok(Swept::default());
         }
         self.serve_requests()?;
+        self.rotate_in_time()?;
         self.sweep_to_file(now)
     }
 

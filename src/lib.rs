@@ -40,11 +40,11 @@ pub use flush::Event;
 pub use index::verdict::{FileVerdict, Finding, ProducerId, Reason, SegmentAccount, Span, Verdict};
 pub use log::{Log, is_being_written};
 pub use options::{
-    CHUNK_BYTES, DEFAULT_RING_BYTES, Difference, Escape, Fsync, KIB, Live, MIB, Notes, Options,
+    CHUNK_BYTES, DEFAULT_RING_BYTES, Difference, Escape, Fsync, KIB, Live, MIB, Notes, OnStart, Options,
     PROCESSES_MAX, RING_BYTES_MAX, RING_BYTES_MIN, TERMINATOR_MAX, WhenFull,
 };
 pub use recover::{RecoverError, Recovered, Rescued};
-pub use rotate::SizeRule;
+pub use rotate::{Names, SizeRule};
 pub use sidecar::{Control, RunError, Sidecar};
 pub use stats::{Counters, DeathInfo, FlusherInfo, ProducerInfo, Stats};
 pub use sys::SegmentKind;
@@ -62,4 +62,17 @@ pub mod hostile {
 #[doc(hidden)]
 pub mod names {
     pub use crate::segment::{canonical, segment_id};
+
+    /// The files of a log that are there, the oldest first.
+    pub fn files(log: &std::path::Path) -> Vec<std::path::PathBuf> {
+        use crate::rotate::Standing;
+        let (Some(dir), Some(name)) = (log.parent(), log.file_name().and_then(|n| n.to_str())) else {
+            return Vec::new();
+        };
+        let names = crate::sys::dir::list(dir).unwrap_or_default();
+        let mut found: Vec<_> =
+            names.iter().filter_map(|n| Some((Standing::of(name, n)?, dir.join(n)))).collect();
+        found.sort();
+        found.into_iter().rev().map(|(_, path)| path).collect()
+    }
 }

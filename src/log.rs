@@ -8,7 +8,7 @@ use crate::ring::layout::{Counter, LEVELS, Phase, State, counter, word};
 use crate::ring::look;
 use crate::ring::mem::Mem;
 use crate::ring::reclaim::{Death, deaths, drops, own_drops, reported};
-use crate::rotate::Member;
+use crate::rotate::Standing;
 use crate::segment;
 use crate::stats::{Counters, DeathInfo, FlusherInfo, ProducerInfo, Stats};
 use crate::sys::{Create, FileError, LogFile};
@@ -369,15 +369,11 @@ fn death_info(d: Death) -> DeathInfo {
 
 fn files(at: &Attached) -> Vec<(String, u64)> {
     let names = crate::sys::dir::list(&at.dir).unwrap_or_default();
-    let mut found: Vec<(Member, String)> =
-        names.into_iter().filter_map(|n| Some((member(&at.name, &n)?, n))).collect();
+    let mut found: Vec<(Standing, String)> =
+        names.into_iter().filter_map(|n| Some((Standing::of(&at.name, &n)?, n))).collect();
     found.sort();
     let size = |name: &String| std::fs::metadata(at.dir.join(name)).map_or(0, |m| m.len());
     found.into_iter().map(|(_, name)| (name.clone(), size(&name))).collect()
-}
-
-fn member(log: &str, name: &str) -> Option<Member> {
-    if name == log { Some(Member::LOG) } else { Member::parse(log, name) }
 }
 
 impl Attached {

@@ -6,7 +6,8 @@ use crate::log::Log;
 use crate::ring::layout::{Geometry, LEVELS, header, word};
 use crate::ring::mem::Mem;
 pub use crate::ring::note::Notes;
-use crate::rotate::{Policy, SizeRule};
+use crate::rotate::schedule::{Trigger, TriggerError};
+use crate::rotate::{Names, Policy, SizeRule};
 use crate::sys::SegmentKind;
 use crate::writer::Severity;
 use std::path::{Path, PathBuf};
@@ -42,6 +43,16 @@ pub enum Fsync {
     Interval(Duration),
     /// After every batch, before it counts as written.
     Batch,
+}
+
+/// What is done with a log file that is there, and not empty, when a log is opened by its first process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnStart {
+    /// Writing goes on at its end.
+    #[default]
+    Append,
+    /// It is rotated first.
+    Rotate,
 }
 
 /// What a call does when the ring is full because records come faster than the disk takes them.
@@ -117,6 +128,10 @@ pub struct Options {
     durable: Option<bool>,
     index: Option<bool>,
     escape: Option<Escape>,
+    rotate_at: Option<String>,
+    names: Option<Names>,
+    on_start: Option<OnStart>,
+    empty_files: Option<bool>,
 }
 
 impl Options {
@@ -143,6 +158,10 @@ impl Options {
             durable: None,
             index: None,
             escape: None,
+            rotate_at: None,
+            names: None,
+            on_start: None,
+            empty_files: None,
         }
     }
 
@@ -165,6 +184,42 @@ impl Options {
     #[must_use]
     pub fn size_rule(mut self, rule: SizeRule) -> Options {
         self.size_rule = Some(rule);
+        self
+    }
+
+    /// Rotate at times: `hourly`, `daily 03:00 Europe/Berlin`, `weekly Monday 03:00`, `monthly 1 00:00`, five fields like cron's,
+    /// or as in Python `S`, `M`, `H`, `D`, `MIDNIGHT`, `W0` to `W6` with an interval: `H 6`. Also beside
+    /// [`max_bytes`](Options::max_bytes). [`Options::open`] refuses other texts; `docs/rotation.md` has all of it.
+    #[must_use]
+    pub fn rotate_at(mut self, times: &str) -> Options {
+        self.rotate_at = Some(times.to_owned());
+        self
+    }
+
+    /// Whether [`rotate_at`](Options::rotate_at) takes this text; else a sentence that says what can be typed.
+    pub fn check_times(text: &str) -> Result<(), String> {
+        trigger(text).map(|_| ())
+    }
+
+    /// What archives are called; default dated with [`rotate_at`](Options::rotate_at), numbered without. Dated archives are
+    /// all kept, whatever [`backups`](Options::backups) says.
+    #[must_use]
+    pub fn names(mut self, names: Names) -> Options {
+        self.names = Some(names);
+        self
+    }
+
+    /// What the first process that opens the log does with a file that is there; default append.
+    #[must_use]
+    pub fn on_start(mut self, what: OnStart) -> Options {
+        self.on_start = Some(what);
+        self
+    }
+
+    /// Whether a rotation at a time is made also if nothing was logged since the last one; default no.
+    #[must_use]
+    pub fn empty_files(mut self, yes: bool) -> Options {
+        self.empty_files = Some(yes);
         self
     }
 
@@ -343,13 +398,16 @@ impl Options {
                 ring / 2
             )));
         }
+        let rotate_at = self.rotate_at.as_deref().map(trigger).transpose().map_err(OpenError::option)?;
+        let names = if rotate_at.is_some() { Names::Dated } else { Names::Numbered };
         let file = self.segment != SegmentKind::Shm;
         let notes = if terminator.is_empty() { Notes::Off } else { Notes::Text };
-        Ok(Config {
+        let config = Config {
             policy: Policy {
                 max_bytes: self.max_bytes.unwrap_or(0),
                 backups: self.backups.unwrap_or(0),
                 rule: self.size_rule.unwrap_or(SizeRule::Strict),
+                names: self.names.unwrap_or(names),
             },
             mode,
             fsync: self.fsync.unwrap_or_default(),
@@ -362,7 +420,17 @@ impl Options {
             durable: self.durable.unwrap_or(false),
             index: self.index.unwrap_or(false),
             escape: self.escape.unwrap_or_default(),
-        })
+            rotate_at,
+            on_start: self.on_start.unwrap_or_default(),
+            empty_files: self.empty_files.unwrap_or(false),
+        };
+        let (len, max) = (config.texts().len(), TEXTS_MAX);
+        if len > max {
+            return Err(OpenError::option(format!(
+                "the texts among the options have {len} bytes: at most {max}"
+            )));
+        }
+        Ok(config)
     }
 
     /// What was asked for explicitly and is not what the running log has.
@@ -391,10 +459,23 @@ impl Options {
         differ(&mut d, "durable", self.durable.as_ref(), &running.durable);
         differ(&mut d, "index", self.index.as_ref(), &running.index);
         differ(&mut d, "escape", self.escape.as_ref(), &running.escape);
+        let asked =
+            self.rotate_at.as_deref().and_then(|text| text.parse::<Trigger>().ok()).map(|t| t.to_string());
+        let runs = running.rotate_at.as_ref().map_or_else(|| "never".to_owned(), Trigger::to_string);
+        differ(&mut d, "rotate_at", asked.as_ref(), &runs);
+        differ(&mut d, "names", self.names.as_ref(), &p.names);
+        differ(&mut d, "on_start", self.on_start.as_ref(), &running.on_start);
+        differ(&mut d, "empty_files", self.empty_files.as_ref(), &running.empty_files);
         let rounded = self.ring_bytes.map(|b| b.next_multiple_of(u64::from(CHUNK_BYTES)));
         differ(&mut d, "ring_bytes", rounded.as_ref(), &ring.ring_bytes());
         d
     }
+}
+
+fn trigger(text: &str) -> Result<Trigger, String> {
+    let trigger: Trigger = text.parse().map_err(|e: TriggerError| e.to_string())?;
+    trigger.zone.find().map_err(|e| e.to_string())?;
+    Ok(trigger)
 }
 
 fn differ<T: PartialEq + std::fmt::Debug>(
@@ -444,6 +525,9 @@ pub(crate) struct Config {
     pub(crate) durable: bool,
     pub(crate) index: bool,
     pub(crate) escape: Escape,
+    pub(crate) rotate_at: Option<Trigger>,
+    pub(crate) on_start: OnStart,
+    pub(crate) empty_files: bool,
 }
 
 /// What can be changed while the log is open, as it stands now.
@@ -464,8 +548,42 @@ impl Live {
     }
 }
 
-const CONFIG_VERSION: u64 = 2;
+const CONFIG_VERSION: u64 = 3;
 const WORDS: usize = header::CONFIG_BYTES / 8;
+/// Index of the word that says how long the texts behind it are.
+const TEXTS: usize = 31;
+/// Room for them, in bytes.
+const TEXTS_MAX: usize = header::CONFIG_BYTES - 8 * (TEXTS + 2);
+/// Kinds of texts.
+const ROTATE_AT: u8 = 1;
+
+/// Texts one after the other, each behind its kind and its length.
+struct Texts<'a>(&'a [u8]);
+
+impl<'a> Iterator for Texts<'a> {
+    /// `None` for what cannot be read.
+    type Item = Option<(u8, &'a str)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let read = |bytes: &'a [u8]| {
+            let ([kind, low, high], rest) = bytes.split_first_chunk()?;
+            let (text, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes([*low, *high])))?;
+            Some(((*kind, std::str::from_utf8(text).ok()?), rest))
+        };
+        if self.0.is_empty() {
+            return None;
+        }
+        let found = read(self.0);
+        self.0 = found.map_or(&[], |(_, rest)| rest);
+        Some(found.map(|(text, _)| text))
+    }
+}
+
+fn put_text(texts: &mut Vec<u8>, kind: u8, text: &str) {
+    texts.push(kind);
+    texts.extend_from_slice(&(text.len() as u16).to_le_bytes());
+    texts.extend_from_slice(text.as_bytes());
+}
 
 impl Config {
     pub(crate) fn encode(&self) -> [u8; header::CONFIG_BYTES] {
@@ -495,14 +613,30 @@ impl Config {
             | u64::from(self.durable) << 2
             | u64::from(self.index) << 3
             | (self.notes as u64) << 8
-            | (self.escape as u64) << 16;
+            | u64::from(self.on_start == OnStart::Rotate) << 4
+            | u64::from(self.empty_files) << 5
+            | (self.escape as u64) << 16
+            | (self.policy.names as u64) << 18;
+        let texts = self.texts();
+        w[TEXTS] = texts.len() as u64;
         let mut bytes = [0u8; header::CONFIG_BYTES];
         for (to, word) in bytes.chunks_exact_mut(8).zip(w) {
             to.copy_from_slice(&word.to_le_bytes());
         }
+        for (to, from) in bytes[8 * (TEXTS + 1)..header::CONFIG_BYTES - 8].iter_mut().zip(texts) {
+            *to = from;
+        }
         let crc = crc32c::crc32c(&bytes[..header::CONFIG_BYTES - 8]);
         bytes[header::CONFIG_BYTES - 8..].copy_from_slice(&u64::from(crc).to_le_bytes());
         bytes
+    }
+
+    fn texts(&self) -> Vec<u8> {
+        let mut texts = Vec::new();
+        if let Some(trigger) = &self.rotate_at {
+            put_text(&mut texts, ROTATE_AT, &trigger.to_string());
+        }
+        texts
     }
 
     /// Writes what can be changed later into the shared words.
@@ -524,9 +658,19 @@ impl Config {
             return None;
         }
         let t = w[5].to_le_bytes();
+        let texts =
+            bytes[8 * (TEXTS + 1)..header::CONFIG_BYTES - 8].get(..usize::try_from(w[TEXTS]).ok()?)?;
+        let mut rotate_at = None;
+        for text in Texts(texts) {
+            match text? {
+                (ROTATE_AT, text) => rotate_at = Some(text.parse().ok()?),
+                _ => return None,
+            }
+        }
+        let names = if w[13] >> 18 & 1 == 0 { Names::Numbered } else { Names::Dated };
         let rule = if w[2] >> 32 == 0 { SizeRule::Strict } else { SizeRule::CheckBefore };
         Some(Config {
-            policy: Policy { max_bytes: w[1], backups: w[2] as u32, rule },
+            policy: Policy { max_bytes: w[1], backups: w[2] as u32, rule, names },
             mode: w[3] as u32,
             fsync: match w[3] >> 32 {
                 0 => Fsync::None,
@@ -550,6 +694,9 @@ impl Config {
                 1 => Escape::Controls,
                 _ => Escape::Lines,
             },
+            rotate_at,
+            on_start: if w[13] & 16 == 0 { OnStart::Append } else { OnStart::Rotate },
+            empty_files: w[13] & 32 != 0,
         })
     }
 }
@@ -612,6 +759,9 @@ mod tests {
                     .durable(full == WhenFull::Block)
                     .index(full == WhenFull::Block)
                     .escape(if full == WhenFull::Drop { Escape::Lines } else { Escape::Controls });
+                let o = if full == WhenFull::Block { o } else { o.rotate_at("daily 03:00 Europe/Berlin") };
+                let o = o.empty_files(full == WhenFull::Drop).names(Names::Dated);
+                let o = if full == WhenFull::Drop { o.on_start(OnStart::Rotate) } else { o };
                 let c = o.notes(Notes::Json).size_rule(SizeRule::CheckBefore).config().unwrap();
                 assert_eq!(
                     c.when_full,
@@ -643,6 +793,10 @@ mod tests {
     fn any_words_that_are_guarded_right_are_read_and_written_again() {
         assert!(hostile::config(&[1]), "all zeros");
         let terminator = |len: u8| [&[1][..], &[0; 40], &[len]].concat();
+        let text = |len: u8| {
+            [&[1][..], &[0; 8 * TEXTS], &[len, 0, 0, 0, 0, 0, 0, 0, ROTATE_AT, 6, 0], b"hourly"].concat()
+        };
+        assert!(hostile::config(&text(9)) && !hostile::config(&text(8)) && !hostile::config(&text(10)));
         assert!(hostile::config(&terminator(7)) && !hostile::config(&terminator(8)));
         assert!(!hostile::config(&[0, 1, 2]), "without guards");
         assert!(!hostile::config(&[0xff; 200]), "a terminator of 255 bytes");
@@ -670,6 +824,8 @@ mod tests {
             Options::new("x").terminator(b"too long!"),
             Options::new("x").fsync(Fsync::Interval(Duration::ZERO)),
             Options::new("x").ring_bytes(MIB).reserve_bytes(MIB),
+            Options::new("x").rotate_at("sometimes"),
+            Options::new("x").rotate_at("daily 03:00 Europe/Atlantis"),
         ] {
             assert!(o.geometry().is_err() || o.config().is_err());
         }

@@ -14,8 +14,7 @@ use crate::ring::journal::{self, Cell, Found};
 use crate::ring::layout::{DrainWord, LEVELS, Phase, SlotWord, State, lease, slot};
 use crate::ring::mem::Mem;
 use crate::ring::reclaim::{drops, last_occupant, reported};
-use crate::rotate::Member;
-use crate::rotate::name::Packing;
+use crate::rotate::Standing;
 use crate::stats::Stats;
 use crate::sys;
 use std::collections::BTreeMap;
@@ -160,15 +159,17 @@ impl Where {
         let mut files = Opened { logs: Vec::new(), index: BTreeMap::new(), number: 0 };
         let mut members = Vec::new();
         for name in sys::dir::list(&self.dir)? {
-            let member = if name == self.name { Some(Member::LOG) } else { Member::parse(&self.name, &name) };
-            members.extend(member.map(|m| (m, name)));
+            members.extend(Standing::of(&self.name, &name).map(|place| (place, name)));
         }
         members.sort();
-        for (member, name) in members {
+        for (i, (place, name)) in members.into_iter().enumerate() {
             let Some((file, id)) = open_known(&self.dir.join(&name))? else { continue };
             let len = file.metadata()?.len();
-            let packed = member.packing != Packing::Plain;
-            facts.logs.push(LogFact { name, number: member.number, packed, id, len });
+            let number = match place {
+                Standing::Numbered(member) => member.number,
+                Standing::Log | Standing::Dated(_) => u32::try_from(i).unwrap_or(u32::MAX),
+            };
+            facts.logs.push(LogFact { name, number, packed: place.is_packed(), id, len });
             files.logs.push(file);
         }
         let names = match sys::dir::list(&self.index) {

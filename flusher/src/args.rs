@@ -3,7 +3,7 @@
 use crate::console::Console;
 use crate::units;
 use clap::Args;
-use crlog::{Escape, Fsync, Notes, Options, SegmentKind, Severity, SizeRule, WhenFull};
+use crlog::{Escape, Fsync, Names, Notes, OnStart, Options, SegmentKind, Severity, SizeRule, WhenFull};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -27,6 +27,24 @@ pub struct LogArgs {
     /// record that finds the file full [default: strict]
     #[arg(long, value_name = "RULE", value_parser = units::size_rule)]
     pub size_rule: Option<SizeRule>,
+
+    /// Rotate at times: hourly, 'daily 03:00 Europe/Berlin', 'weekly Monday 03:00', 'monthly 1 00:00', five fields like
+    /// cron's, or as in Python S, M, H, D, MIDNIGHT, W0 to W6, such as 'H 6'
+    #[arg(long, value_name = "TIMES", value_parser = units::times)]
+    pub rotate_at: Option<String>,
+
+    /// What archives are called: numbered (LOGFILE.1 is the newest) or dated (LOGFILE.2026-05-01), of which all are kept
+    /// [default: dated with --rotate-at, else numbered]
+    #[arg(long, value_name = "HOW", value_parser = units::names)]
+    pub names: Option<Names>,
+
+    /// What the first process does with a log file that is there: append, or rotate it first [default: append]
+    #[arg(long, value_name = "WHAT", value_parser = units::on_start)]
+    pub on_start: Option<OnStart>,
+
+    /// Rotate at the times of --rotate-at also if nothing was logged since the last one
+    #[arg(long, requires = "rotate_at")]
+    pub empty_files: bool,
 
     /// Size of the ring in shared memory, 256KiB to 512MiB; a quarter of it is the longest record
     /// [default: 8MiB]
@@ -137,6 +155,18 @@ impl LogArgs {
         }
         if let Some(rule) = self.size_rule {
             o = o.size_rule(rule);
+        }
+        if let Some(times) = &self.rotate_at {
+            o = o.rotate_at(times);
+        }
+        if let Some(names) = self.names {
+            o = o.names(names);
+        }
+        if let Some(what) = self.on_start {
+            o = o.on_start(what);
+        }
+        if self.empty_files {
+            o = o.empty_files(true);
         }
         if let Some(bytes) = self.ring_size {
             o = o.ring_bytes(bytes);

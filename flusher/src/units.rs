@@ -1,7 +1,7 @@
 //! Sizes, times and names as people type them. Each function returns a value, or a sentence that
 //! says what can be typed instead.
 
-use crlog::{Escape, Fsync, Notes, SegmentKind, Severity, SizeRule, WhenFull};
+use crlog::{Escape, Fsync, Names, Notes, OnStart, Options, SegmentKind, Severity, SizeRule, WhenFull};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -143,6 +143,29 @@ pub fn notes(text: &str) -> Result<Notes, String> {
         "json" => Ok(Notes::Json),
         "off" => Ok(Notes::Off),
         _ => Err("use text, json or off".into()),
+    }
+}
+
+/// Times of rotation, as [`Options::rotate_at`] takes them.
+pub fn times(text: &str) -> Result<String, String> {
+    Options::check_times(text).map(|()| text.to_owned())
+}
+
+/// `numbered` or `dated`.
+pub fn names(text: &str) -> Result<Names, String> {
+    match text {
+        "numbered" => Ok(Names::Numbered),
+        "dated" => Ok(Names::Dated),
+        _ => Err("use numbered or dated".into()),
+    }
+}
+
+/// `append` or `rotate`.
+pub fn on_start(text: &str) -> Result<OnStart, String> {
+    match text {
+        "append" => Ok(OnStart::Append),
+        "rotate" => Ok(OnStart::Rotate),
+        _ => Err("use append or rotate".into()),
     }
 }
 

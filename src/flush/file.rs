@@ -5,7 +5,7 @@ use crate::ring::journal::{Cell, Found};
 use crate::ring::layout::{Counter, Geometry, word};
 use crate::ring::mem::Mem;
 use crate::ring::sweep::{BATCH_BYTES, bump};
-use crate::rotate::{Action, At, Failure, Machine, Member, Outcome, Stage, View};
+use crate::rotate::{Action, At, Failure, Machine, Member, Names, Outcome, Stage, Standing, View};
 use crate::sys::{self, Create, FileId, LogFile};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -32,7 +32,9 @@ impl Flusher<'_> {
                 bump(self.at.mem(), Counter::FileSurprises, 1);
             }
             let file = self.open(Create::IfMissing)?;
-            return self.adopt(file, 1);
+            self.arm(&file);
+            self.adopt(file, 1)?;
+            return self.rotate_at_start();
         };
         self.cell = cell;
         self.resume_index();
@@ -57,7 +59,10 @@ impl Flusher<'_> {
             }
             Outcome::Held(failure) => Err(Trouble::Rotation(failure)),
             _ if self.file.is_none() => Err(Trouble::Rotation(Failure::NotFound)),
-            _ => self.check_end(),
+            _ => {
+                self.arm_again()?;
+                self.check_end()
+            }
         }
     }
 
@@ -100,17 +105,43 @@ impl Flusher<'_> {
     }
 
     /// What the directory holds, and where in it the file `id` is.
-    pub(super) fn look(&self, id: FileId) -> Result<View, Trouble> {
-        let names = sys::dir::list(&self.at.dir).map_err(|e| Trouble::Io("list the directory of", e))?;
+    pub(super) fn look(&mut self, id: FileId) -> Result<View, Trouble> {
         let here = self.identity_of(&self.at.name)?;
-        let newest = self.identity_of(&Member::NEWEST.name(&self.at.name))?;
+        if here == Some(id)
+            && let Some(archive) = self.next_copy()
+        {
+            return Ok(View { names: Vec::new(), at: At::Same, archive });
+        }
+        let names = sys::dir::list(&self.at.dir).map_err(|e| Trouble::Io("list the directory of", e))?;
+        let archived = if here.is_none() { self.archived_as(id, &names)? } else { None };
         let at = match here {
             Some(found) if found == id => At::Same,
             Some(_) => At::Other,
-            None if newest == Some(id) => At::Archived,
+            None if archived.is_some() => At::Archived,
             None => At::Missing,
         };
-        Ok(View { names, at })
+        let archive = match archived {
+            Some(archive) => archive,
+            None => self.archive_name(&names)?,
+        };
+        Ok(View { names, at, archive })
+    }
+
+    /// The name that a rotation has given to the file `id`, if one has.
+    fn archived_as(&self, id: FileId, names: &[String]) -> Result<Option<String>, Trouble> {
+        let numbered = self.at.config.policy.names == Names::Numbered;
+        let newest = Member::NEWEST.name(&self.at.name);
+        let may_be = |name: &&String| match Standing::of(&self.at.name, name) {
+            Some(Standing::Dated(_)) => !numbered,
+            Some(_) => numbered && **name == newest,
+            None => false,
+        };
+        for name in names.iter().filter(may_be) {
+            if self.identity_of(name)? == Some(id) {
+                return Ok(Some(name.clone()));
+            }
+        }
+        Ok(None)
     }
 
     pub(super) fn identity_of(&self, name: &str) -> Result<Option<FileId>, Trouble> {
@@ -134,8 +165,15 @@ impl Flusher<'_> {
     /// Rotates now.
     pub(super) fn rotate(&mut self, stage: Stage) -> Result<(), Trouble> {
         let file_bytes = self.cell.end;
-        let view = self.look(FileId { dev: self.cell.dev, ino: self.cell.ino })?;
-        let outcome = self.run_machine(stage, &view)?;
+        let id = FileId { dev: self.cell.dev, ino: self.cell.ino };
+        let guessed = self.last_copy.is_some();
+        let view = self.look(id)?;
+        let mut outcome = self.run_machine(stage, &view)?;
+        if guessed && outcome == Outcome::Kept(Failure::Exists) {
+            self.last_copy = None; // somebody took the name
+            let view = self.look(id)?;
+            outcome = self.run_machine(stage, &view)?;
+        }
         self.backoff.note(outcome, sys::monotonic_ns() / MS);
         match outcome {
             Outcome::Rotated | Outcome::Truncated => {
@@ -144,6 +182,7 @@ impl Flusher<'_> {
                 Ok(())
             }
             Outcome::Kept(failure) => {
+                self.last_copy = None;
                 self.complain(
                     &Trouble::Rotation(failure),
                     Duration::from_millis(self.backoff.due_ms().saturating_sub(sys::monotonic_ns() / MS)),
@@ -256,6 +295,7 @@ impl Flusher<'_> {
             self.sync_file().map_err(|e| Trouble::Io("sync", e))?;
             self.sync_index();
         }
+        self.arm_new_file();
         match self.new_file.take().or_else(|| self.file.take()) {
             Some(file) => self.adopt(file, self.cell.file.wrapping_add(1)),
             None => Err(Trouble::Busy),

@@ -20,7 +20,7 @@ use crate::ring::journal::{self, Found};
 use crate::ring::layout::Counter;
 use crate::ring::mem::Mem;
 use crate::ring::sweep::{Piece, bump};
-use crate::rotate::Member;
+use crate::rotate::Standing;
 use crate::sys::{self, Create, FileId, LogFile};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
@@ -417,7 +417,7 @@ fn prune(at: &Attached, newest: &Header) -> io::Result<()> {
 fn chain(at: &Attached) -> io::Result<HashSet<FileId>> {
     let mut ids = HashSet::new();
     for name in sys::dir::list(&at.dir)? {
-        if name == at.name || Member::parse(&at.name, &name).is_some() {
+        if Standing::of(&at.name, &name).is_some() {
             ids.extend(sys::dir::identity_at(&at.dir.join(&name))?);
         }
     }

@@ -10,7 +10,7 @@ use crate::options::Fsync;
 use crate::ring::layout::{Counter, word};
 use crate::ring::mem::Mem;
 use crate::ring::sweep::bump;
-use crate::rotate::Member;
+use crate::rotate::Standing;
 use crate::sys::{self, Create, LogFile};
 use std::io;
 use std::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
@@ -49,6 +49,7 @@ impl Flusher<'_> {
     }
 
     pub(super) fn until_next_duty(&self, limit: Duration) -> Duration {
+        let limit = self.until_retry(self.until_boundary(limit));
         if self.retry_ns != 0 {
             return limit; // a sync that has failed is overdue, and tried again with everything else
         }
@@ -104,7 +105,7 @@ impl Flusher<'_> {
     fn sync_all(&mut self) -> io::Result<()> {
         if !self.archives_synced {
             for name in sys::dir::list(&self.at.dir)? {
-                if Member::parse(&self.at.name, &name).is_some()
+                if Standing::of(&self.at.name, &name).is_some_and(|place| place != Standing::Log)
                     && let Ok(archive) =
                         LogFile::open(&self.at.dir.join(&name), self.at.config.mode, Create::Never)
                 {

@@ -25,6 +25,17 @@ pub struct Cell {
     pub index: u64,
     /// The last note that was written on its own, so that it is not written twice.
     pub note: Note,
+    /// The period of the file, for a rotation by time.
+    pub period: Period,
+}
+
+/// A time span, in seconds of the Unix epoch. All zeros: none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Period {
+    /// Where it began.
+    pub from: i64,
+    /// Its end, which is not part of it.
+    pub until: i64,
 }
 
 /// Names a note: what it told of, and of whom.
@@ -54,8 +65,10 @@ impl Note {
 impl Cell {
     fn words(&self, commit: u64) -> [u64; CELL_WORDS] {
         let [a, b, c] = self.note.upto;
+        let [from, until] = [self.period.from, self.period.until].map(i64::cast_unsigned);
+        let (end, note) = (self.end, self.note.id);
         let mut w =
-            [self.file, self.end, self.dev, self.ino, self.op, commit, self.index, self.note.id, a, b, c, 0];
+            [self.file, end, self.dev, self.ino, self.op, commit, self.index, note, a, b, c, from, until, 0];
         w[CELL_WORDS - 1] = check(&w);
         w
     }
@@ -89,7 +102,9 @@ pub fn read<M: Mem>(mem: &M) -> (u64, Found) {
         Found::Nothing
     } else if w[5] == commit && w[CELL_WORDS - 1] == check(&w) {
         let note = Note { id: w[7], upto: [w[8], w[9], w[10]] };
-        Found::Cell(Cell { file: w[0], end: w[1], dev: w[2], ino: w[3], op: w[4], index: w[6], note })
+        let period = Period { from: w[11].cast_signed(), until: w[12].cast_signed() };
+        let [file, end, dev, ino, op, _, index, ..] = w;
+        Found::Cell(Cell { file, end, dev, ino, op, index, note, period })
     } else {
         Found::Damaged
     };

@@ -8,7 +8,7 @@
 /// `b"CRLOGSEG"` read as a little-endian word; stored last, so a segment without it is half-made.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"CRLOGSEG");
 /// Version of everything in this file. Another version is refused, never guessed at.
-pub const LAYOUT_VERSION: u32 = 2;
+pub const LAYOUT_VERSION: u32 = 3;
 
 /// Byte offsets of the immutable header and the configuration (first page).
 pub mod header {
@@ -32,10 +32,10 @@ pub mod header {
     pub const CRC: usize = 0x0070;
     /// The configuration: `CONFIG_BYTES` bytes whose meaning `docs/format.md` gives.
     pub const CONFIG: usize = 0x0100;
-    pub const CONFIG_BYTES: usize = 0x0100;
+    pub const CONFIG_BYTES: usize = 0x0500;
     /// Length of the canonical path of the log, then its bytes.
-    pub const PATH_LEN: usize = 0x0200;
-    pub const PATH: usize = 0x0208;
+    pub const PATH_LEN: usize = 0x0600;
+    pub const PATH: usize = 0x0608;
     pub const PATH_MAX: usize = 0x1000 - PATH;
 }
 
@@ -184,7 +184,7 @@ pub mod retired {
 }
 
 /// Words of one journal cell.
-pub const CELL_WORDS: usize = 12;
+pub const CELL_WORDS: usize = 14;
 
 /// Counters in the segment. Each is named in `docs/operating.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //! configurations, in any order; what must hold is checked after every event.
 use super::model::{Disk, Driver, Fate, Fault, Killed, LOG};
 use super::tests::{DIRECTORIES, FAILURES, assert_logs_on, assert_whole, take_over};
-use super::{Policy, SizeRule};
+use super::{Names, Policy, SizeRule};
 use proptest::prelude::*;
 
 /// What happens next in a random history.
@@ -38,7 +38,9 @@ fn any_fault() -> impl Strategy<Value = Option<(usize, Fault)>> {
 }
 
 fn any_name() -> impl Strategy<Value = String> {
-    let ending = prop::sample::select(&["", ".1", ".1.gz", ".2", ".2.gz", ".3", ".bak", ".02"][..]);
+    let ending = prop::sample::select(
+        &["", ".1", ".1.gz", ".2", ".2.gz", ".3", ".bak", ".02", ".2026-05-01", ".2026-05-01.1"][..],
+    );
     ending.prop_map(|ending| format!("{LOG}{ending}"))
 }
 
@@ -97,10 +99,11 @@ proptest! {
         max_bytes in 0..40u64,
         backups in 0..5u32,
         strict: bool,
+        dated: bool,
         events in prop::collection::vec(any_event(), 1..60),
     ) {
         let rule = if strict { SizeRule::Strict } else { SizeRule::CheckBefore };
-        let mut policy = Policy { max_bytes, backups, rule };
+        let mut policy = Policy { max_bytes, backups, rule, names: if dated { Names::Dated } else { Names::Numbered } };
         let mut disk = Disk::with(DIRECTORIES[start]);
         let mut driver = take_over(&mut disk, policy);
         for event in &events {

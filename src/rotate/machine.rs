@@ -20,7 +20,7 @@
 //! from the journal.
 use super::chain::{Chain, Move};
 use super::name::Member;
-use super::policy::Policy;
+use super::policy::{Names, Policy};
 
 /// What the journal says is under way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,7 +67,7 @@ impl TryFrom<u64> for Stage {
 pub enum At {
     /// At the log's name.
     Same,
-    /// It is `log.1`, and there is nothing at the log's name.
+    /// It is [`View::archive`], and there is nothing at the log's name.
     Archived,
     /// Somewhere else or nowhere; another file is at the log's name.
     Other,
@@ -83,6 +83,9 @@ pub struct View {
     pub names: Vec<String>,
     /// Where the journalled file is.
     pub at: At,
+    /// What the journalled file is called if it is [`At::Archived`]; else what it is to be called: with dated names
+    /// one that is free, with numbers `log.1`.
+    pub archive: String,
 }
 
 /// One thing for the driver to do.
@@ -172,6 +175,8 @@ impl Outcome {
 enum Step {
     Journal,
     Shift(Move),
+    /// The log gets its dated name.
+    PutAway,
     Truncate,
     Create,
     PutBack(Failure),
@@ -191,6 +196,8 @@ pub struct Machine {
     /// Number 0 is in it exactly if the journalled file is at the log's name.
     chain: Chain,
     keeps_backups: bool,
+    names: Names,
+    archive: String,
     step: Step,
 }
 
@@ -201,14 +208,17 @@ impl Machine {
     /// rotate now. A take-over commits the stage once more, which changes nothing.
     #[must_use]
     pub fn start(policy: &Policy, log: &str, stage: Stage, view: &View) -> Self {
-        let archives = view.names.iter().filter_map(|name| Member::parse(log, name));
+        let numbered = policy.names == Names::Numbered;
+        let archives = view.names.iter().filter_map(|name| Member::parse(log, name).filter(|_| numbered));
         let live = (view.at == At::Same).then_some(Member::LOG);
         let mut machine = Self {
             log: log.to_owned(),
             stage,
             at: view.at,
             chain: Chain::new(archives.chain(live), policy.backups),
-            keeps_backups: policy.backups > 0,
+            keeps_backups: policy.backups > 0 || !numbered,
+            names: policy.names,
+            archive: view.archive.clone(),
             step: Step::Journal,
         };
         if stage == Stage::None {
@@ -228,7 +238,8 @@ impl Machine {
             Step::Shift(Move::Rename { from, to }) => self.rename(from, to),
             Step::Truncate => Action::Truncate,
             Step::Create => Action::Create,
-            Step::PutBack(_) => self.rename(Member::NEWEST, Member::LOG),
+            Step::PutAway => Action::Rename { from: self.log.clone(), to: self.archive.clone() },
+            Step::PutBack(_) => Action::Rename { from: self.archive.clone(), to: self.log.clone() },
             Step::Finish(_) => Action::Finish,
             Step::Abandon(_) => Action::Abandon,
             Step::Done(outcome) => Action::Done(outcome),
@@ -251,6 +262,7 @@ impl Machine {
     fn first_step(&self) -> Step {
         match (self.at, self.stage) {
             (At::Same, Stage::None) => Step::Done(Outcome::Unchanged),
+            (At::Same, Stage::Rotate) if self.names == Names::Dated => Step::PutAway,
             (At::Same, Stage::Rotate) if self.keeps_backups => self.shift_or_create(),
             (At::Same, Stage::Truncate) if !self.keeps_backups => Step::Truncate,
             (At::Same, Stage::Rotate | Stage::Truncate) => Step::Abandon(Outcome::Unchanged),
@@ -266,6 +278,10 @@ impl Machine {
         match self.step {
             Step::Journal => self.first_step(),
             Step::Shift(done) => self.moved(done),
+            Step::PutAway => {
+                self.at = At::Archived;
+                Step::Create
+            }
             Step::Truncate => Step::Finish(Outcome::Truncated),
             Step::Create if self.stage == Stage::Rotate => Step::Finish(Outcome::Rotated),
             Step::Create => Step::Finish(Outcome::Reopened),
@@ -283,7 +299,11 @@ impl Machine {
             {
                 self.vanished(gone)
             }
-            Step::Shift(_) | Step::Truncate => Step::Abandon(Outcome::Kept(failure)),
+            Step::PutAway if failure == Failure::NotFound => {
+                self.at = At::Missing;
+                Step::Create
+            }
+            Step::Shift(_) | Step::PutAway | Step::Truncate => Step::Abandon(Outcome::Kept(failure)),
             Step::Create if self.can_put_back() => Step::PutBack(failure),
             Step::Journal | Step::Create | Step::Finish(_) | Step::Abandon(_) => {
                 Step::Done(Outcome::Held(failure))

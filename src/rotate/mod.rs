@@ -54,7 +54,8 @@
 //! fell off a full chain, and that only when the new file is the log. **Invariant:** only the journalled file is ever truncated, only in stage
 //! TRUNCATE. **Invariant:** while the journal carries a stage, no record is written.
 //!
-//! [`schedule`] has the times and the dated names of a rotation by time, but nothing asks it yet.
+//! **Dated names.** The log is renamed once, to a name that the driver found free; nothing is shifted, and removing old
+//! archives is not the machine's business. Everything else is the same. [`schedule`] says when, and what the name is.
 //!
 //! Absent on purpose: retention by age and size, compression. They join as more reasons in [`Policy`], more
 //! names in [`name`], and runs of their own over closed files.
@@ -66,8 +67,8 @@ pub mod retry;
 pub mod schedule;
 
 pub use machine::{Action, At, Failure, Machine, Outcome, Stage, View};
-pub use name::Member;
-pub use policy::{Policy, SizeRule};
+pub use name::{Member, Standing};
+pub use policy::{Names, Policy, SizeRule};
 pub use retry::Backoff;
 
 #[cfg(test)]

@@ -4,10 +4,15 @@
 //! destroyed is remembered with its reason: `dropped` by the machine, `lost` by someone else.
 #![allow(clippy::panic)]
 use super::name::{Member, Packing};
-use super::{Action, At, Backoff, Failure, Machine, Outcome, Policy, Stage, View};
+use super::schedule::Dated;
+use super::{Action, At, Backoff, Failure, Machine, Names, Outcome, Policy, Stage, View};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) const LOG: &str = "app.log";
+/// All dated archives are of one day.
+pub(super) const DAY: &str = "2026-05-01";
+/// The number of the first dated archive, higher than that of any other.
+const DATED: u32 = 1_000_000;
 type FileId = usize;
 /// A record: its number and its length.
 type Record = (u64, u64);
@@ -128,15 +133,22 @@ impl Disk {
         }
     }
 
-    fn view(&self) -> View {
+    fn view(&self, names: Names) -> View {
         let journalled = Some(self.journal.file);
+        let dated: Vec<Dated> = self.dir.keys().filter_map(|name| Dated::parse(LOG, name)).collect();
+        let stands = |dated: &&Dated| self.dir.get(&dated.name(LOG)).copied() == journalled;
+        let archive = match (names, dated.iter().find(stands)) {
+            (Names::Numbered, _) => "app.log.1".to_owned(),
+            (Names::Dated, Some(archived)) => archived.name(LOG),
+            (Names::Dated, None) => Dated::next(DAY, &dated).map_or_else(String::new, |next| next.name(LOG)),
+        };
         let at = match self.dir.get(LOG) {
             id if id.copied() == journalled => At::Same,
             Some(_) => At::Other,
-            None if self.dir.get("app.log.1").copied() == journalled => At::Archived,
+            None if self.dir.get(&archive).copied() == journalled => At::Archived,
             None => At::Missing,
         };
-        View { names: self.dir.keys().cloned().collect(), at }
+        View { names: self.dir.keys().cloned().collect(), at, archive }
     }
 
     /// The machine destroys a file's records: the oldest there are up to number `backups`.
@@ -202,9 +214,16 @@ impl Disk {
 
 /// Archives of the log among the names, the oldest first; of one number the plain one first.
 fn archives_in<'a>(names: impl Iterator<Item = &'a str>) -> Vec<(Member, String)> {
-    let parse = |name: &'a str| Some((Member::parse(LOG, name)?, name.to_owned()));
+    // With dated names the numbered ones are from before. The number of a dated one falls with its age, too.
+    let numbered = |name| Member::parse(LOG, name);
+    let dated =
+        |name| Some(Member { number: DATED - Dated::parse(LOG, name)?.copy, packing: Packing::Plain });
+    let parse = |name: &'a str| Some((numbered(name).or_else(|| dated(name))?, name.to_owned()));
     let mut archives: Vec<_> = names.filter_map(parse).collect();
-    archives.sort_by_key(|(member, _)| (std::cmp::Reverse(member.number), member.packing == Packing::Gzip));
+    let is_dated = |member: &Member| (DATED / 2..=DATED).contains(&member.number);
+    archives.sort_by_key(|(member, _)| {
+        (is_dated(member), std::cmp::Reverse(member.number), member.packing == Packing::Gzip)
+    });
     archives
 }
 
@@ -213,8 +232,7 @@ impl Driver {
     pub(super) fn take_over(disk: &mut Disk, policy: Policy, fate: Fate) -> Result<Self, Killed> {
         let backoff = Backoff::default();
         let mut driver = Self { policy, open: None, held: false, backoff, now_ms: 0 };
-        let names = [LOG, "app.log.1"].map(|name| disk.dir.get(name).copied());
-        if names.contains(&Some(disk.journal.file)) {
+        if disk.dir.values().any(|there| *there == disk.journal.file) {
             driver.open = Some(disk.journal.file);
         }
         if let (Some(id), Stage::None) = (driver.open, disk.journal.stage) {
@@ -233,7 +251,7 @@ impl Driver {
     fn run(&mut self, disk: &mut Disk, stage: Stage, fate: Fate) -> Result<Outcome, Killed> {
         disk.disturbed = false;
         disk.mixed &= disk.has_out();
-        let mut machine = Machine::start(&self.policy, LOG, stage, &disk.view());
+        let mut machine = Machine::start(&self.policy, LOG, stage, &disk.view(self.policy.names));
         let mut fresh = None;
         for count in 0..10_000 {
             let action = machine.next();
@@ -349,7 +367,7 @@ impl Driver {
     /// Before each write: goes on with what was held, and follows a log that was moved.
     fn follow(&mut self, disk: &mut Disk) -> Result<(), Killed> {
         let stage = disk.journal.stage;
-        let wants = self.held || stage != Stage::None || disk.view().at != At::Same;
+        let wants = self.held || stage != Stage::None || disk.view(self.policy.names).at != At::Same;
         if wants && self.backoff.is_due(self.now_ms) {
             self.run(disk, stage, Fate::default())?;
         }

@@ -7,6 +7,9 @@
 //! The one that is to fall off waits as `<log>.oldest` until the rotation has succeeded.
 //! Everything else in the directory belongs to strangers and is neither read, moved nor counted.
 
+use super::schedule::Dated;
+use std::cmp::Reverse;
+
 /// Stands in place of a number.
 const OUT_NAME: &str = "oldest";
 
@@ -85,6 +88,41 @@ impl Member {
         let ours = digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0');
         let number = digits.parse().ok().filter(|number| ours && *number != Self::OUT)?;
         Some(Self { number, packing })
+    }
+}
+
+/// A file of a log. The order is from the newest to the oldest; if names were of the one kind first and then of the
+/// other, those with numbers are taken for the older ones.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing {
+    /// The live log.
+    Log,
+    /// An archive with a date.
+    Dated(Reverse<Dated>),
+    /// An archive with a number.
+    Numbered(Member),
+}
+
+impl Standing {
+    /// Which file of the log has this name, unless it is a stranger's.
+    #[must_use]
+    pub fn of(log: &str, name: &str) -> Option<Self> {
+        if name == log {
+            return Some(Self::Log);
+        }
+        let dated = || Dated::parse(log, name).map(|dated| Self::Dated(Reverse(dated)));
+        Member::parse(log, name).map(Self::Numbered).or_else(dated)
+    }
+
+    /// Whether its bytes are not those that were logged.
+    #[must_use]
+    pub fn is_packed(&self) -> bool {
+        let packing = match self {
+            Self::Log => Packing::Plain,
+            Self::Dated(Reverse(dated)) => dated.packing,
+            Self::Numbered(member) => member.packing,
+        };
+        packing != Packing::Plain
     }
 }
 

@@ -12,6 +12,17 @@ pub enum SizeRule {
     CheckBefore,
 }
 
+/// What archives are called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Names {
+    /// `app.log.1` is the newest, and all are renamed at each rotation.
+    #[default]
+    Numbered,
+    /// After the time at which the file was begun: `app.log.2026-05-01`, then `app.log.2026-05-01.1` and so on, higher is
+    /// newer. None is renamed again.
+    Dated,
+}
+
 /// When to rotate and how many archives to keep. The default never rotates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
@@ -21,6 +32,9 @@ pub struct Policy {
     pub backups: u32,
     /// How the limit is applied.
     pub rule: SizeRule,
+    /// What archives are called. With dated names nothing is truncated, and the number of archives is not the machine's
+    /// business.
+    pub names: Names,
 }
 
 impl Policy {
@@ -42,7 +56,7 @@ impl Policy {
     /// The stage with which a machine is started in order to rotate now.
     #[must_use]
     pub fn stage(&self) -> Stage {
-        if self.backups == 0 { Stage::Truncate } else { Stage::Rotate }
+        if self.backups == 0 && self.names == Names::Numbered { Stage::Truncate } else { Stage::Rotate }
     }
 }
 

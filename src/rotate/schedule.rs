@@ -1,8 +1,7 @@
 //! Rotation by time: when the next boundary is, whether it is due, and what the file of a period is called.
 //!
 //! **Constraints.** Pure: no I/O and no clock; the present is an argument. (The one exception looks up a zone by its name:
-//! [`Zone::find`].) Not wired to the flusher yet: [`Policy`](super::Policy) knows sizes only, and nothing outside the tests
-//! calls this.
+//! [`Zone::find`].) The clock and the journal are in `src/flush/time.rs`.
 //!
 //! **Two families of triggers.** [`Std`] are those of Python's `TimedRotatingFileHandler`, for programs that come from
 //! there: the same times and the same names to the second, faults included. [`Calendar`] are right.

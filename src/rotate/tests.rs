@@ -20,7 +20,7 @@
 //! | an archive that has vanished ends the run | `histories`, `an_archive_that_has_vanished_is_a_free_number` |
 //! | no stage is journalled | every kill and failure test |
 #![allow(clippy::expect_used)]
-use super::model::{Disk, Driver, Fate, Fault, Killed, LOG};
+use super::model::{DAY, Disk, Driver, Fate, Fault, Killed, LOG};
 use super::*;
 use std::collections::BTreeMap;
 
@@ -44,7 +44,7 @@ pub(super) const DIRECTORIES: [&[&str]; 11] = [
 ];
 
 fn keeping(backups: u32) -> Policy {
-    Policy { max_bytes: 10, backups, rule: SizeRule::Strict }
+    Policy { max_bytes: 10, backups, rule: SizeRule::Strict, names: Names::Numbered }
 }
 
 /// A driver that has logged two records of five bytes: the next one must rotate.
@@ -62,10 +62,15 @@ pub(super) fn take_over(disk: &mut Disk, policy: Policy) -> Driver {
 }
 
 /// Where files stand that no rotation may touch.
-fn untouchable(disk: &Disk, backups: u32) -> BTreeMap<String, usize> {
-    let ours = |name: &str| match name::Member::parse(LOG, name) {
-        Some(member) => member.number <= backups || (member.number == Member::OUT && backups > 0),
-        None => name == LOG,
+fn untouchable(disk: &Disk, policy: Policy) -> BTreeMap<String, usize> {
+    let (backups, numbered) = (policy.backups, policy.names == Names::Numbered);
+    let ours = |name: &str| match Standing::of(LOG, name) {
+        Some(Standing::Numbered(member)) => {
+            numbered && (member.number <= backups || (member.number == Member::OUT && backups > 0))
+        }
+        Some(Standing::Dated(_)) => !numbered,
+        Some(Standing::Log) => true,
+        None => false,
     };
     disk.dir.clone().into_iter().filter(|(name, _)| !ours(name)).collect()
 }
@@ -93,7 +98,14 @@ pub(super) fn assert_logs_on(disk: &mut Disk, driver: &mut Driver) {
 }
 
 /// And in time a log that is full is rotated.
-fn assert_rotates_on(disk: &mut Disk, driver: &mut Driver, backups: u32) {
+fn assert_rotates_on(disk: &mut Disk, driver: &mut Driver, policy: Policy) {
+    if policy.names == Names::Dated {
+        assert_logs_on(disk, driver);
+        assert!(disk.dir.contains_key(&format!("{LOG}.{DAY}")), "{:?}", disk.dir);
+        assert!(disk.files[disk.dir[LOG]].len() <= 2, "{disk:?}");
+        return;
+    }
+    let backups = policy.backups;
     let stood_at_1 = disk.dir.get("app.log.1").copied();
     assert_logs_on(disk, driver);
     let at_1 = disk.dir.get("app.log.1").copied();
@@ -102,9 +114,10 @@ fn assert_rotates_on(disk: &mut Disk, driver: &mut Driver, backups: u32) {
     assert!(disk.files[disk.dir[LOG]].len() <= 2, "{disk:?}");
 }
 
-/// Every directory with every number of backups.
+/// Every directory with every number of backups, and with dated names.
 fn for_each_start(mut test: impl FnMut(&[&str], Policy)) {
     for before in DIRECTORIES {
+        test(before, Policy { names: Names::Dated, ..keeping(0) });
         for backups in 0..=4 {
             test(before, keeping(backups));
         }
@@ -114,7 +127,7 @@ fn for_each_start(mut test: impl FnMut(&[&str], Policy)) {
 #[test]
 fn a_rotation_orders_one_call_after_the_other() {
     let names = ["app.log", "app.log.1", "app.log.2"].map(String::from).to_vec();
-    let view = View { names, at: At::Same };
+    let view = View { names, at: At::Same, archive: "app.log.1".into() };
     let mut machine = Machine::start(&keeping(2), LOG, Stage::Rotate, &view);
     let rename = |from: &str, to: &str| Action::Rename { from: from.into(), to: to.into() };
     let expected = [
@@ -137,12 +150,12 @@ fn a_rotation_orders_one_call_after_the_other() {
 fn a_rotation_without_failures_rotates() {
     for_each_start(|before, policy| {
         let (mut disk, mut driver) = full_log(before, policy);
-        let strangers = untouchable(&disk, policy.backups);
+        let strangers = untouchable(&disk, policy);
         let outcome = driver.rotate(&mut disk, Fate::default());
-        let truncates = policy.backups == 0;
+        let truncates = policy.stage() == Stage::Truncate;
         assert_eq!(outcome, Ok(if truncates { Outcome::Truncated } else { Outcome::Rotated }));
         assert!(disk.files[disk.dir[LOG]].is_empty());
-        assert_eq!(untouchable(&disk, policy.backups), strangers);
+        assert_eq!(untouchable(&disk, policy), strangers);
         assert_whole(&disk);
     });
 }
@@ -168,15 +181,15 @@ fn the_driver_may_be_killed_before_any_action() {
         let mut kills = 0;
         loop {
             let (mut disk, mut driver) = full_log(before, policy);
-            let strangers = untouchable(&disk, policy.backups);
+            let strangers = untouchable(&disk, policy);
             if driver.rotate(&mut disk, Fate::killed_at(kills)).is_ok() {
                 break;
             }
             let mut driver = take_over(&mut disk, policy);
             assert_whole(&disk);
             assert!(disk.dir.contains_key(LOG));
-            assert_eq!(untouchable(&disk, policy.backups), strangers);
-            assert_rotates_on(&mut disk, &mut driver, policy.backups);
+            assert_eq!(untouchable(&disk, policy), strangers);
+            assert_rotates_on(&mut disk, &mut driver, policy);
             kills += 1;
         }
         assert!((3..ACTIONS_MAX).contains(&kills));
@@ -194,7 +207,7 @@ fn a_successor_may_be_killed_before_any_action_too() {
             let _ = Driver::take_over(&mut disk, policy, Fate::killed_at(second));
             let mut driver = take_over(&mut disk, policy);
             assert_whole(&disk);
-            assert_rotates_on(&mut disk, &mut driver, policy.backups);
+            assert_rotates_on(&mut disk, &mut driver, policy);
         }
     });
 }
@@ -219,14 +232,14 @@ fn any_action_may_fail_and_a_retry_succeeds() {
         for (at, failure) in (0..ACTIONS_MAX).flat_map(|at| FAILURES.map(|f| (at, f))) {
             for fault in [Fault::Instead(failure), Fault::After(failure)] {
                 let (mut disk, mut driver) = full_log(before, policy);
-                let strangers = untouchable(&disk, policy.backups);
+                let strangers = untouchable(&disk, policy);
                 let outcome = driver.rotate(&mut disk, Fate::fails_at(at, fault));
                 assert_whole(&disk);
                 if outcome.is_ok_and(|outcome| outcome.failure().is_some()) {
                     assert!(!driver.backoff.is_due(driver.now_ms));
                 }
-                assert_eq!(untouchable(&disk, policy.backups), strangers);
-                assert_rotates_on(&mut disk, &mut driver, policy.backups);
+                assert_eq!(untouchable(&disk, policy), strangers);
+                assert_rotates_on(&mut disk, &mut driver, policy);
             }
         }
     });
@@ -245,7 +258,7 @@ fn any_action_may_fail_and_the_driver_be_killed_at_any_action_behind_it() {
                 }
                 let mut driver = take_over(&mut disk, policy);
                 assert_whole(&disk);
-                assert_rotates_on(&mut disk, &mut driver, policy.backups);
+                assert_rotates_on(&mut disk, &mut driver, policy);
             }
         }
     });
@@ -264,7 +277,7 @@ fn a_log_that_can_not_be_renamed_costs_no_archive() {
     }
     assert!(disk.dropped.is_empty(), "{disk:?}");
     assert_whole(&disk);
-    assert_rotates_on(&mut disk, &mut driver, 3);
+    assert_rotates_on(&mut disk, &mut driver, keeping(3));
     assert!(!disk.dir.contains_key("app.log.oldest"), "{:?}", disk.dir);
 }
 
@@ -293,7 +306,7 @@ fn a_new_log_that_can_not_be_created_puts_the_old_one_back() {
     assert!(!disk.dir.contains_key("app.log.1") && disk.dir.contains_key("app.log.2"));
     assert_eq!(driver.log(&mut disk, 5, false), Ok(true));
     assert_eq!(disk.files[old].len(), 3, "it goes on in the old file until the retry is due");
-    assert_rotates_on(&mut disk, &mut driver, 3);
+    assert_rotates_on(&mut disk, &mut driver, keeping(3));
 }
 
 #[test]
@@ -305,7 +318,7 @@ fn a_successor_that_can_not_create_the_log_either_puts_it_back() {
     let fate = Fate::fails_at(1, Fault::Instead(Failure::Other));
     let mut driver = Driver::take_over(&mut disk, keeping(3), fate).expect("nobody kills it");
     assert_eq!(disk.dir.get(LOG), Some(&old));
-    assert_rotates_on(&mut disk, &mut driver, 3);
+    assert_rotates_on(&mut disk, &mut driver, keeping(3));
 }
 
 #[test]
@@ -315,12 +328,12 @@ fn when_nothing_can_be_written_to_the_log_is_held_and_goes_on_later() {
     let fate = Fate::fails_at(2, Fault::After(Failure::Other));
     assert_eq!(driver.rotate(&mut disk, fate), Ok(Outcome::Held(Failure::Other)));
     assert_eq!(driver.log(&mut disk, 5, false), Ok(false));
-    assert_rotates_on(&mut disk, &mut driver, 3);
+    assert_rotates_on(&mut disk, &mut driver, keeping(3));
 }
 
 #[test]
 fn a_take_over_at_rest_changes_nothing() {
-    let view = View { names: vec!["app.log.1".into()], at: At::Same };
+    let view = View { names: vec!["app.log.1".into()], at: At::Same, archive: "app.log.1".into() };
     let machine = Machine::start(&keeping(3), LOG, Stage::None, &view);
     assert_eq!(machine.next(), Action::Done(Outcome::Unchanged));
 }
@@ -329,7 +342,7 @@ fn a_take_over_at_rest_changes_nothing() {
 fn a_log_that_was_moved_or_replaced_is_reopened_and_never_truncated() {
     for stage in [Stage::None, Stage::Rotate, Stage::Truncate] {
         for (at, backups) in [(At::Other, 0), (At::Other, 3), (At::Missing, 0), (At::Archived, 3)] {
-            let view = View { names: vec!["app.log.1".into()], at };
+            let view = View { names: vec!["app.log.1".into()], at, archive: "app.log.1".into() };
             let mut machine = Machine::start(&keeping(backups), LOG, stage, &view);
             if stage != Stage::None {
                 assert_eq!(machine.next(), Action::Journal(stage));
@@ -344,7 +357,7 @@ fn a_log_that_was_moved_or_replaced_is_reopened_and_never_truncated() {
 
 #[test]
 fn what_someone_else_moved_to_number_1_is_not_put_back() {
-    let view = View { names: vec!["app.log.1".into()], at: At::Archived };
+    let view = View { names: vec!["app.log.1".into()], at: At::Archived, archive: "app.log.1".into() };
     let mut machine = Machine::start(&keeping(3), LOG, Stage::None, &view);
     machine.report(Err(Failure::Other));
     assert_eq!(machine.next(), Action::Done(Outcome::Held(Failure::Other)));
@@ -356,15 +369,15 @@ fn an_archive_that_has_vanished_is_a_free_number() {
     let fate = Fate::fails_at(1, Fault::Instead(Failure::NotFound));
     assert_eq!(driver.rotate(&mut disk, fate), Ok(Outcome::Rotated));
     assert!(disk.dropped.is_empty(), "a gap needs no archive to fall off");
-    assert_rotates_on(&mut disk, &mut driver, 2);
+    assert_rotates_on(&mut disk, &mut driver, keeping(2));
 }
 
 #[test]
 fn number_1_is_not_put_back_if_it_is_not_the_journalled_file() {
-    let view = View { names: vec!["app.log.1".into()], at: At::Missing };
+    let view = View { names: vec!["app.log.1".into()], at: At::Missing, archive: "app.log.1".into() };
     let mut missing = Machine::start(&keeping(3), LOG, Stage::Rotate, &view);
     missing.report(Ok(()));
-    let view = View { names: vec![], at: At::Same };
+    let view = View { names: vec![], at: At::Same, archive: "app.log.1".into() };
     let mut vanished = Machine::start(&keeping(3), LOG, Stage::Rotate, &view);
     vanished.report(Ok(()));
     vanished.report(Err(Failure::NotFound));
@@ -383,12 +396,12 @@ fn a_record_half_written_to_a_file_that_looked_kept_is_cut() {
     disk.add(LOG, vec![]);
     assert_eq!(driver.log(&mut disk, 5, true), Err(Killed));
     let mut driver = take_over(&mut disk, keeping(3));
-    assert_rotates_on(&mut disk, &mut driver, 3);
+    assert_rotates_on(&mut disk, &mut driver, keeping(3));
 }
 
 #[test]
 fn a_stage_that_a_new_policy_does_not_want_is_given_up() {
-    let view = View { names: vec![], at: At::Same };
+    let view = View { names: vec![], at: At::Same, archive: "app.log.1".into() };
     for (stage, backups) in [(Stage::Truncate, 3), (Stage::Rotate, 0)] {
         let mut machine = Machine::start(&keeping(backups), LOG, stage, &view);
         machine.report(Ok(()));
@@ -400,7 +413,7 @@ fn a_stage_that_a_new_policy_does_not_want_is_given_up() {
 
 #[test]
 fn a_report_behind_the_end_is_ignored() {
-    let view = View { names: vec![], at: At::Same };
+    let view = View { names: vec![], at: At::Same, archive: "app.log.1".into() };
     let mut machine = Machine::start(&keeping(1), LOG, Stage::None, &view);
     for result in [Ok(()), Err(Failure::Other)] {
         machine.report(result);

@@ -6,6 +6,7 @@
 //! weekly DAY [HH:MM[:SS]] [ZONE]
 //! monthly DAY [HH:MM[:SS]] [ZONE]      MINUTE HOUR DAY MONTH WEEKDAY [ZONE]      (cron)
 //! ```
+//! An `at` may stand before each time.
 use super::cron::Cron;
 use super::trigger::{Calendar, Std, Trigger, Unit, When, Zone};
 use jiff::civil::{Time, Weekday};
@@ -177,6 +178,13 @@ fn std<'w>(unit: Unit, words: &'w [&'w str]) -> Parsed<'w> {
 
 /// A time of the day if one stands there; midnight if a zone or nothing does.
 fn time<'w>(words: &'w [&'w str]) -> Result<(Time, &'w [&'w str]), Problem> {
+    if let Some((word, rest)) = words.split_first()
+        && word.eq_ignore_ascii_case("at")
+    {
+        let word = rest.first().copied().unwrap_or_default();
+        let at = clock(word).ok_or_else(|| Problem::Time(word.to_owned()))?;
+        return Ok((at, rest.get(1..).unwrap_or_default()));
+    }
     match words.split_first() {
         Some((word, rest)) if !starts_with_letter(word) => {
             Ok((clock(word).ok_or_else(|| Problem::Time((*word).to_owned()))?, rest))

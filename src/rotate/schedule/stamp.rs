@@ -26,6 +26,11 @@ pub enum Precision {
 }
 
 impl Precision {
+    /// That of a stamp.
+    fn of(stamp: &str) -> Option<Self> {
+        [Self::Day, Self::Hour, Self::Minute, Self::Second].into_iter().find(|p| p.made(stamp))
+    }
+
     const fn len(self) -> usize {
         match self {
             Self::Day => 10,
@@ -82,9 +87,9 @@ impl Dated {
     }
 
     /// The archive that has this file name, unless the file is a stranger's. Exactly the names that
-    /// [`Dated::name`] makes of stamps of this precision are recognized.
+    /// [`Dated::name`] makes are recognized, of any precision: it may have been another one before.
     #[must_use]
-    pub fn parse(log: &str, precision: Precision, name: &str) -> Option<Self> {
+    pub fn parse(log: &str, name: &str) -> Option<Self> {
         let rest = name.strip_prefix(log)?.strip_prefix('.')?;
         let (rest, packing) = match rest.strip_suffix(Packing::Gzip.ending()) {
             Some(rest) => (rest, Packing::Gzip),
@@ -100,7 +105,7 @@ impl Dated {
             None => 0,
         };
         let dated = Self { stamp: stamp.to_owned(), copy, packing };
-        Some(dated).filter(|dated| precision.made(&dated.stamp))
+        Some(dated).filter(|dated| Precision::of(&dated.stamp).is_some())
     }
 
     /// A name for the next file of this stamp, behind all that exist, packed or not. `None` if no number is left.

@@ -61,6 +61,11 @@ impl LogFile {
         u64::try_from(size).map_err(|_| io::Error::other("negative file size"))
     }
 
+    /// When it was last written, in whole seconds since 1970.
+    pub fn modified(&self) -> io::Result<i64> {
+        Ok(stat_of(self.fd.fd()?)?.st_mtime)
+    }
+
     /// How many names it has; 0 = somebody removed it.
     #[cfg(test)]
     pub fn links(&self) -> io::Result<u64> {

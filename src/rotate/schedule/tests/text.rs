@@ -9,6 +9,9 @@ fn what_is_typed_means_what_is_printed() {
         ("00:00 Europe/Berlin", "daily 00:00 Europe/Berlin"),
         ("daily 00:00", "daily 00:00"),
         ("daily", "daily 00:00"),
+        ("daily at 00:00 Europe/Berlin", "daily 00:00 Europe/Berlin"),
+        ("Weekly Monday at 03:00", "weekly Monday 03:00"),
+        ("monthly 1 at 0:15 UTC", "monthly 1 00:15 UTC"),
         ("Daily UTC", "daily 00:00 UTC"),
         ("daily 3:05:09 utc", "daily 03:05:09 UTC"),
         ("hourly", "hourly"),
@@ -50,6 +53,8 @@ fn a_wrong_text_is_refused_for_what_is_wrong_with_it() {
     }
     for (text, time) in [
         ("daily 24:00", "24:00"),
+        ("daily at", ""),
+        ("daily at noon", "noon"),
         ("daily 23:60", "23:60"),
         ("daily 3", "3"),
         ("3:5", "3:5"),

@@ -1,0 +1,205 @@
+//! Rotation at times, and what the archives are called.
+//!
+//! The pure [`Schedule`] says when; here are the clock, and the file's period, which stands in the journal. A rotation
+//! commits the new period together with the new file, so a boundary costs one rotation whoever is killed when. The
+//! boundary is looked at once a sweep, before what is in the ring is collected: what was committed some milliseconds
+//! before it, but not yet drained, stands in the new file.
+
+use super::{Event, Flusher, MS, Trouble};
+use crate::options::{Config, OnStart};
+use crate::ring::journal::Period;
+use crate::ring::layout::word;
+use crate::ring::mem::Mem;
+use crate::rotate::schedule::{Armed, Dated, Due, Precision, Schedule};
+use crate::rotate::{Failure, Member, Names};
+use crate::sys::{self, LogFile};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+/// The schedule of a configuration, and why its zone is not the one that is meant, if so.
+pub(super) fn schedule_of(config: &Config) -> (Option<Schedule>, Option<String>) {
+    let Some(trigger) = &config.rotate_at else { return (None, None) };
+    let (zone, trouble) = match trigger.zone.find() {
+        Ok(zone) => (zone, None),
+        Err(e) => (TimeZone::UTC, Some(format!("{e}; until then the log is rotated by UTC"))),
+    };
+    let schedule = Schedule::new(trigger, zone);
+    (Some(if config.empty_files { schedule.with_empty_files() } else { schedule }), trouble)
+}
+
+fn now() -> Timestamp {
+    let seconds = i64::try_from(sys::unix_ns() / 1_000_000_000).unwrap_or(0);
+    Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// `None` if there is none, or if nobody could have written it.
+fn armed(period: Period) -> Option<Armed> {
+    if period == Period::default() {
+        return None;
+    }
+    let [from, until] = [period.from, period.until].map(|s| Timestamp::from_second(s).ok());
+    Some(Armed { from: from?, until: until? })
+}
+
+fn period(armed: Armed) -> Period {
+    Period { from: armed.from.as_second(), until: armed.until.as_second() }
+}
+
+impl Flusher<'_> {
+    /// The period of a file that was begun now, or last written then.
+    fn begin(&self, now: Timestamp, last_write: Option<Timestamp>) -> Period {
+        match &self.schedule {
+            Some(schedule) => period(schedule.begin(now, last_write)),
+            // It has only a beginning, after which its archive is called.
+            None => period(Armed { from: last_write.unwrap_or(now), until: Timestamp::MAX }),
+        }
+    }
+
+    fn needs_period(&self) -> bool {
+        self.schedule.is_some() || self.at.config.policy.names == Names::Dated
+    }
+
+    /// For a file that this segment has not had before, while it is still as it was found.
+    pub(super) fn arm(&mut self, file: &LogFile) {
+        if self.needs_period() {
+            self.cell.period = self.begin(now(), last_write(file));
+        }
+    }
+
+    /// At a take-over: the predecessor's period, unless it cannot be one of this schedule.
+    pub(super) fn arm_again(&mut self) -> Result<(), Trouble> {
+        if !self.needs_period() {
+            return Ok(());
+        }
+        let before = armed(self.cell.period);
+        let written = self.file.as_ref().and_then(last_write);
+        let found = match (&self.schedule, before) {
+            (Some(schedule), Some(before)) => period(schedule.resume(before, now(), written)),
+            (None, Some(before)) => period(before),
+            (_, None) => self.begin(now(), written),
+        };
+        if found != self.cell.period {
+            self.cell.period = found;
+            self.commit()?;
+        }
+        Ok(())
+    }
+
+    /// A new file is the log: its period. One that is under way goes on.
+    pub(super) fn arm_new_file(&mut self) {
+        if !self.needs_period() {
+            return;
+        }
+        let (now, before) = (now(), armed(self.cell.period));
+        let goes_on = |armed: &Armed| self.due(*armed, now, false) == Some(Due::Wait);
+        if !before.is_some_and(|before| goes_on(&before)) {
+            self.cell.period = self.begin(now, None);
+        }
+    }
+
+    fn due(&self, armed: Armed, now: Timestamp, empty: bool) -> Option<Due> {
+        self.schedule.as_ref().map(|schedule| schedule.due(armed, now, empty))
+    }
+
+    /// Rotates if it is time.
+    pub(super) fn rotate_in_time(&mut self) -> Result<(), Trouble> {
+        let Some(before) = armed(self.cell.period).filter(|_| self.schedule.is_some()) else { return Ok(()) };
+        match self.due(before, now(), self.cell.end == 0) {
+            Some(Due::Rotate(_)) if self.backoff.is_due(sys::monotonic_ns() / MS) => {
+                self.rotate(self.at.config.policy.stage())
+            }
+            Some(Due::Rearm(next)) => {
+                self.cell.period = period(next);
+                self.commit()
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The first file of a new log.
+    pub(super) fn rotate_at_start(&mut self) -> Result<(), Trouble> {
+        let first = self.at.is_first_segment();
+        if self.at.config.on_start == OnStart::Rotate && first && self.cell.end > 0 {
+            return self.rotate(self.at.config.policy.stage());
+        }
+        Ok(())
+    }
+
+    /// At most until the boundary, if one is waited for.
+    pub(super) fn until_boundary(&self, limit: Duration) -> Duration {
+        if self.schedule.is_none() || self.cell.period == Period::default() {
+            return limit;
+        }
+        match self.boundary_in() {
+            Duration::ZERO => limit,
+            wait => limit.min(wait),
+        }
+    }
+
+    fn boundary_in(&self) -> Duration {
+        let until = u64::try_from(self.cell.period.until).unwrap_or(0).saturating_mul(1_000_000_000);
+        Duration::from_nanos(until.saturating_sub(sys::unix_ns()))
+    }
+
+    /// At most until a rotation that failed is tried again, if it does not wait for a record.
+    pub(super) fn until_retry(&self, limit: Duration) -> Duration {
+        let mem = self.at.mem();
+        let asked = mem.load(word::ROTATE_REQUESTS, Relaxed) != mem.load(word::ROTATE_SERVED, Relaxed);
+        let late = self.schedule.is_some() && self.boundary_in().is_zero();
+        if self.backoff.failures() == 0 || !(asked || late) {
+            return limit;
+        }
+        let wait = self.backoff.due_ms().saturating_sub(sys::monotonic_ns() / MS);
+        limit.min(Duration::from_millis(wait.max(1)))
+    }
+
+    /// What the log file is to be called when it is put away now.
+    pub(super) fn archive_name(&mut self, names: &[String]) -> Result<String, Trouble> {
+        let log = &self.at.name;
+        if self.at.config.policy.names == Names::Numbered {
+            return Ok(Member::NEWEST.name(log));
+        }
+        let existing: Vec<Dated> = names.iter().filter_map(|name| Dated::parse(log, name)).collect();
+        let next = Dated::next(&self.stamp(), &existing).ok_or(Trouble::Rotation(Failure::Exists))?;
+        let name = next.name(log);
+        self.last_copy = Some(next);
+        Ok(name)
+    }
+
+    /// The same without a look at the directory, if the last archive had the same stamp: so a rotation takes no longer
+    /// beside a thousand archives. If somebody has taken the name meanwhile, the rotation fails, and is tried again with a look.
+    pub(super) fn next_copy(&mut self) -> Option<String> {
+        let last = self.last_copy.as_ref().filter(|_| self.at.config.policy.names == Names::Dated)?;
+        if last.stamp != self.stamp() {
+            return None;
+        }
+        let next = Dated::next(&last.stamp, [last])?;
+        let name = next.name(&self.at.name);
+        self.last_copy = Some(next);
+        Some(name)
+    }
+
+    fn stamp(&self) -> String {
+        let now = now();
+        let armed = armed(self.cell.period).unwrap_or(Armed { from: now, until: Timestamp::MAX });
+        match &self.schedule {
+            Some(schedule) => schedule.stamp(armed, now),
+            None => Precision::Second.stamp(TimeZone::system().to_datetime(armed.from)),
+        }
+    }
+
+    pub(super) fn tell_zone(&mut self, trouble: Option<String>) {
+        if let Some(what) = trouble {
+            (self.tell)(Event::Error { what, errno: 0, retry: Duration::ZERO });
+        }
+    }
+}
+
+/// Of a file in which something stands.
+fn last_write(file: &LogFile) -> Option<Timestamp> {
+    let written = file.size().is_ok_and(|size| size > 0);
+    let seconds = file.modified().ok().filter(|_| written)?;
+    Timestamp::from_second(seconds).ok()
+}
