@@ -164,6 +164,29 @@ impl Log {
         self.request(word::ROTATE_REQUESTS);
     }
 
+    /// Rotates the file and waits until it is done. What any process logged before this call stands in the archive; an
+    /// empty file is not rotated. A rotation that fails is tried again, also after `limit`.
+    pub fn rotate(&self, limit: Duration) -> Result<(), FlushError> {
+        let deadline = std::time::Instant::now().checked_add(limit);
+        self.flush(limit)?;
+        let at = self.core.membership().map_err(|_| FlushError::Detached)?;
+        let (at, mem) = (&at.0, at.0.mem());
+        let asked = mem.add(word::ROTATE_REQUESTS, 1, Relaxed).wrapping_add(1);
+        let mut wait = Duration::from_millis(1);
+        while mem.load(word::ROTATE_SERVED, Relaxed).wrapping_sub(asked) >= u64::MAX / 2 {
+            at.ring();
+            if deadline.is_some_and(|end| std::time::Instant::now() >= end) {
+                return Err(FlushError::Timeout { waited: limit, reason: reason(at) });
+            }
+            if !at.has_flusher() {
+                at.help_for(limit < Duration::MAX);
+            }
+            std::thread::sleep(wait);
+            wait = (wait * 2).min(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
     /// Asks the flusher to look whether the file was moved or deleted, and to make a new one if so.
     pub fn request_reopen(&self) {
         self.request(word::REOPEN_REQUESTS);

@@ -12,6 +12,7 @@
 //! | [`pipe`], [`lines`] | `crlog pipe`: standard input, line by line |
 //! | [`stat`] | `crlog stat` |
 //! | [`set`] | `crlog set` |
+//! | [`rotate`] | `crlog rotate` |
 //! | [`doctor`] | `crlog doctor` |
 //! | [`recover`] | `crlog recover` |
 //! | [`soak`] | rounds of [`stress`] with every fault there is, for hours |
@@ -25,6 +26,7 @@ pub mod doctor;
 pub mod lines;
 pub mod pipe;
 pub mod recover;
+pub mod rotate;
 pub mod set;
 pub mod sidecar;
 pub mod signals;

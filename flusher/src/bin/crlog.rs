@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use crlog_flusher::console::{Console, Failure};
-use crlog_flusher::{demo, doctor, pipe, recover, set, soak, stat, stress, verify};
+use crlog_flusher::{demo, doctor, pipe, recover, rotate, set, soak, stat, stress, verify};
 use std::process::ExitCode;
 
 const EXAMPLES: &str = "\
@@ -27,6 +27,7 @@ enum Command {
     Pipe(Box<pipe::PipeArgs>),
     Stat(stat::StatArgs),
     Set(set::SetArgs),
+    Rotate(rotate::RotateArgs),
     Doctor(doctor::DoctorArgs),
     Recover(recover::RecoverArgs),
     Verify(verify::VerifyArgs),
@@ -44,6 +45,7 @@ fn run(command: &Command, console: Console) -> Result<u8, Failure> {
         Command::Pipe(args) => pipe::main(args, console),
         Command::Stat(args) => stat::main(args, console),
         Command::Set(args) => set::main(args, console),
+        Command::Rotate(args) => rotate::main(args, console),
         Command::Doctor(args) => doctor::main(args, console),
         Command::Recover(args) => recover::main(args, console),
         Command::Verify(args) => verify::main(args, console),

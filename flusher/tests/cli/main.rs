@@ -7,6 +7,7 @@ mod doctor;
 mod pipe;
 mod recover;
 mod refusals;
+mod rotate;
 mod runs;
 mod set;
 mod sidecar;
