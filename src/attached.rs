@@ -72,6 +72,7 @@ pub(crate) struct Turn {
 pub(crate) struct Attached {
     pub(crate) segment: Segment,
     pub(crate) geometry: Geometry,
+    /// As it was when we attached: for what cannot be changed. See [`Attached::configuration`].
     pub(crate) config: Config,
     pub(crate) log_path: PathBuf,
     pub(crate) dir: PathBuf,
@@ -142,8 +143,8 @@ impl Attached {
             Role::Guest => Segment::enter_existing(&target.spec).map_err(|e| absent(e, target))?,
             Role::Producer | Role::Sidecar => Segment::enter(&target.spec)?,
         };
-        let config = Config::decode(&segment.header().config)
-            .ok_or_else(|| OpenError::Config { segment: target.spec.id.clone() })?;
+        let config = Config::read(segment.mapping()).map(|(config, _)| config);
+        let config = config.ok_or_else(|| OpenError::Config { segment: target.spec.id.clone() })?;
         let geometry = *segment.geometry();
         let mut attached = Attached {
             segment,
@@ -175,6 +176,32 @@ impl Attached {
 
     pub(crate) fn turn(&self) -> MutexGuard<'_, Turn> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What holds now, and how often it was changed. If somebody has damaged it: what held when we attached.
+    pub(crate) fn configuration(&self) -> (Config, u64) {
+        let changes = self.mem().load(word::CONFIG_CHANGES, Relaxed);
+        Config::read(self.mem()).unwrap_or_else(|| (self.config.clone(), changes))
+    }
+
+    /// Changes what holds, for all processes.
+    pub(crate) fn reconfigure(&self, change: impl FnOnce(&mut Config)) -> Result<(), OpenError> {
+        let damaged = || OpenError::Config { segment: self.target.spec.id.clone() };
+        let mem = self.mem();
+        // A handle of its own: a lock keeps out other handles, not other threads.
+        let lock = self.lock.again().map_err(segment::OpenError::from)?;
+        let done = self.segment.alone(&lock, "changing the configuration", || {
+            let (before, changes) = Config::read(mem)?;
+            let mut config = before.clone();
+            change(&mut config);
+            if config != before {
+                config.write(mem, changes.wrapping_add(1));
+            }
+            Some(())
+        });
+        done?.ok_or_else(damaged)?;
+        self.ring();
+        Ok(())
     }
 
     /// True if somebody removed the segment or its lock file: nobody new would find us.
@@ -211,7 +238,7 @@ impl Attached {
         let config = Config {
             when_full: live.when_full,
             reserve: self.mem().load(word::RESERVE, Relaxed),
-            ..self.config.clone()
+            ..self.configuration().0
         };
         let mut target = self.target.clone();
         target.spec.geometry = self.geometry;

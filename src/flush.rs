@@ -13,12 +13,12 @@
 //! | log file in use by another segment's flusher | nothing is written; tried again | `IoErrors` |
 
 use crate::attached::Attached;
-use crate::options::Fsync;
+use crate::options::{Config, Fsync};
 use crate::ring::journal::{Cell, Found};
 use crate::ring::layout::{Counter, gate, word};
 use crate::ring::mem::Mem;
 use crate::ring::reclaim::{occupant, take_over};
-use crate::ring::sweep::{Drainer, Piece, add_mine, bump};
+use crate::ring::sweep::{Drainer, Manner, Piece, add_mine, bump};
 use crate::rotate::Backoff;
 use crate::rotate::schedule::{Dated, Schedule};
 use crate::sys::{self, LockFile, LogFile, byte};
@@ -91,6 +91,9 @@ struct Swept {
 
 pub(crate) struct Flusher<'a> {
     at: &'a Attached,
+    /// What holds now, and how often it had been changed.
+    config: Config,
+    config_changes: u64,
     lock: &'a LockFile,
     kind: Kind,
     tell: &'a mut dyn FnMut(Event),
@@ -134,7 +137,8 @@ impl<'a> Flusher<'a> {
     ) -> Flusher<'a> {
         let mem = at.mem();
         let mut t = take_over(mem, at.geometry);
-        t.drainer.manner = notes::manner(&at.config);
+        let (config, config_changes) = at.configuration();
+        t.drainer.manner = notes::manner(&config);
         let pid = sys::pid();
         mem.store(word::FLUSHER_PID, u64::from(pid), Relaxed);
         mem.store(word::FLUSHER_START, sys::own_start_time().unwrap_or(0), Relaxed);
@@ -142,9 +146,10 @@ impl<'a> Flusher<'a> {
         mem.store(word::FLUSHER_ERROR, 0, Relaxed);
         set_gate(mem, gate::RUN);
         bump(mem, Counter::Takeovers, 1);
-        let (schedule, zone_trouble) = time::schedule_of(&at.config);
+        let (schedule, zone_trouble) = time::schedule_of(&config);
         let mut f = Flusher {
             at,
+            config_changes,
             lock,
             kind,
             tell,
@@ -153,7 +158,8 @@ impl<'a> Flusher<'a> {
             found: Some(t.found),
             file: None,
             new_file: None,
-            index: at.config.index.then(Index::default),
+            index: config.index.then(Index::default),
+            config,
             last_copy: None,
             schedule,
             backoff: Backoff::default(),
@@ -175,7 +181,7 @@ impl<'a> Flusher<'a> {
         if f.retired_ns.is_none() {
             f.settled();
         }
-        if matches!(f.at.config.fsync, Fsync::Interval(_)) {
+        if matches!(f.config.fsync, Fsync::Interval(_)) {
             // What the predecessor had written and not yet synced.
             f.dirty_ns = Some(sys::monotonic_ns());
         }
@@ -280,6 +286,7 @@ impl<'a> Flusher<'a> {
         if self.retired_ns.is_some() {
             return self.sweep_retired(now);
         }
+        self.obey_changes()?;
         if !self.settled() {
             return Ok(Swept::default());
         }
@@ -321,7 +328,7 @@ impl<'a> Flusher<'a> {
         // Somebody may truncate or prolong the file at any time: the shorter the time between this look
         // and the write, the less of theirs and ours is mixed up.
         self.check_end()?;
-        let (policy, end) = (self.at.config.policy, self.cell.end);
+        let (policy, end) = (self.config.policy, self.cell.end);
         let may_rotate = self.backoff.is_due(sys::monotonic_ns() / MS);
         let full = |batch: u64, len: u64| may_rotate && policy.must_rotate_before(end + batch, len);
         let Some(batch) = self.drainer.next_batch(self.at.mem(), full) else { return Ok(false) };
@@ -340,7 +347,7 @@ impl<'a> Flusher<'a> {
             self.announce_space(false);
         }
         if batch.rotate {
-            let stage = self.at.config.policy.stage();
+            let stage = self.config.policy.stage();
             self.rotate(stage)?;
         }
         Ok(true)
@@ -433,13 +440,29 @@ impl<'a> Flusher<'a> {
         set_gate(mem, gate::RUN);
     }
 
+    /// Somebody changed the configuration of the running log.
+    fn obey_changes(&mut self) -> Result<(), Trouble> {
+        if self.at.mem().load(word::CONFIG_CHANGES, Relaxed) == self.config_changes {
+            return Ok(());
+        }
+        (self.config, self.config_changes) = self.at.configuration();
+        let now_ns = self.drainer.manner.now_ns;
+        self.drainer.manner = Manner { now_ns, ..notes::manner(&self.config) };
+        let (schedule, trouble) = time::schedule_of(&self.config);
+        self.schedule = schedule;
+        self.tell_zone(trouble);
+        (self.backoff, self.last_copy) = (Backoff::default(), None);
+        // While there is no file to write to, the take-over that is under way does it.
+        if self.found.is_none() { self.arm_again() } else { Ok(()) }
+    }
+
     fn serve_requests(&mut self) -> Result<(), Trouble> {
         let mem = self.at.mem();
         let asked = mem.load(word::ROTATE_REQUESTS, Relaxed);
         let may_rotate = self.backoff.is_due(sys::monotonic_ns() / MS);
         if asked != mem.load(word::ROTATE_SERVED, Relaxed) && may_rotate {
             if self.cell.end > 0 {
-                self.rotate(self.at.config.policy.stage())?;
+                self.rotate(self.config.policy.stage())?;
             }
             // A rotation that failed is asked for until it has been made.
             if self.backoff.failures() == 0 {

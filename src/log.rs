@@ -156,7 +156,7 @@ impl Log {
     /// Which of the options asked for are not in force, because the log was already open.
     pub fn differences(&self) -> Vec<Difference> {
         let Ok(at) = self.core.membership() else { return Vec::new() };
-        self.core.options.differences(&at.0.config, &at.0.geometry, &Live::read(at.0.mem()))
+        self.core.options.differences(&at.0.configuration().0, &at.0.geometry, &Live::read(at.0.mem()))
     }
 
     /// Asks the flusher to rotate the file now. An empty file is not rotated.
@@ -190,6 +190,29 @@ impl Log {
     /// Asks the flusher to look whether the file was moved or deleted, and to make a new one if so.
     pub fn request_reopen(&self) {
         self.request(word::REOPEN_REQUESTS);
+    }
+
+    /// What can be changed by [`Log::change`], besides what [`Stats::live`] has: name and value, for people.
+    pub fn settings(&self) -> Vec<(&'static str, String)> {
+        self.core.membership().map_or_else(|_| Vec::new(), |at| at.0.configuration().0.shown())
+    }
+
+    /// Changes what the running log does, for all processes and at once, to what these options say. What they do not say stays
+    /// as it is. Returns what was asked for but takes effect only when all processes of the log have ended: sizes of the ring,
+    /// terminator, checksums, escaping, index, durable. Bad values change nothing.
+    pub fn change(&self, options: &Options) -> Result<Vec<Difference>, OpenError> {
+        options.geometry()?;
+        let wanted = options.config()?;
+        let at = self.core.membership()?;
+        let at = &at.0;
+        if let Some(bytes) = options.reserve_asked_for() {
+            self.set_reserve_bytes(bytes)?;
+        }
+        for (severity, policy) in options.policies_asked_for() {
+            self.set_when_full(severity, policy)?;
+        }
+        at.reconfigure(|config| options.change(config, &wanted))?;
+        Ok(options.differences(&at.configuration().0, &at.geometry, &Live::read(at.mem())))
     }
 
     /// Changes what records of a severity do when the ring is full, for all processes and at once: also for
@@ -234,6 +257,7 @@ impl Log {
         let at: &Attached = &at.0;
         let mem = at.mem();
         let g = at.geometry;
+        let policy = at.configuration().0.policy;
         let lag = look::lag(mem, g);
         let error = mem.load(word::FLUSHER_ERROR, Relaxed) as i32;
         let file_bytes = match journal::read(mem).1 {
@@ -261,8 +285,8 @@ impl Log {
             deaths: deaths(mem).1.into_iter().map(death_info).collect(),
             live: Live::read(mem),
             error: (error != 0).then_some(error),
-            max_bytes: at.config.policy.max_bytes,
-            backups: at.config.policy.backups,
+            max_bytes: policy.max_bytes,
+            backups: policy.backups,
             file_bytes,
             files: files(at),
         }

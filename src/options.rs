@@ -3,7 +3,7 @@
 use crate::error::OpenError;
 pub use crate::escape::Escape;
 use crate::log::Log;
-use crate::ring::layout::{Geometry, LEVELS, header, word};
+use crate::ring::layout::{CONFIG_ODD, Geometry, LEVELS, header, word};
 use crate::ring::mem::Mem;
 pub use crate::ring::note::Notes;
 use crate::rotate::schedule::{Trigger, TriggerError};
@@ -11,7 +11,7 @@ use crate::rotate::{Names, Policy, SizeRule};
 use crate::sys::SegmentKind;
 use crate::writer::Severity;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Duration;
 
 /// Bytes of a kibibyte.
@@ -188,7 +188,7 @@ impl Options {
     }
 
     /// Rotate at times: `hourly`, `daily 03:00 Europe/Berlin`, `weekly Monday 03:00`, `monthly 1 00:00`, five fields like cron's,
-    /// or as in Python `S`, `M`, `H`, `D`, `MIDNIGHT`, `W0` to `W6` with an interval: `H 6`. Also beside
+    /// or as in Python `S`, `M`, `H`, `D`, `MIDNIGHT`, `W0` to `W6` with an interval: `H 6`; or `never`, the default. Also beside
     /// [`max_bytes`](Options::max_bytes). [`Options::open`] refuses other texts; `docs/rotation.md` has all of it.
     #[must_use]
     pub fn rotate_at(mut self, times: &str) -> Options {
@@ -398,7 +398,7 @@ impl Options {
                 ring / 2
             )));
         }
-        let rotate_at = self.rotate_at.as_deref().map(trigger).transpose().map_err(OpenError::option)?;
+        let rotate_at = self.rotate_at.as_deref().map_or(Ok(None), trigger).map_err(OpenError::option)?;
         let names = if rotate_at.is_some() { Names::Dated } else { Names::Numbered };
         let file = self.segment != SegmentKind::Shm;
         let notes = if terminator.is_empty() { Notes::Off } else { Notes::Text };
@@ -433,6 +433,38 @@ impl Options {
         Ok(config)
     }
 
+    /// Puts what was asked for, and can be changed while a log is open, into its configuration. `wanted` is [`Options::config`].
+    pub(crate) fn change(&self, running: &mut Config, wanted: &Config) {
+        fn set<T: Clone, U>(to: &mut T, asked: Option<&U>, wanted: &T) {
+            if asked.is_some() {
+                *to = wanted.clone();
+            }
+        }
+        let (policy, want) = (&mut running.policy, &wanted.policy);
+        set(&mut policy.max_bytes, self.max_bytes.as_ref(), &want.max_bytes);
+        set(&mut policy.backups, self.backups.as_ref(), &want.backups);
+        set(&mut policy.rule, self.size_rule.as_ref(), &want.rule);
+        set(&mut policy.names, self.names.as_ref(), &want.names);
+        if self.rotate_at.is_some() {
+            policy.names = want.names; // dated, unless something else was asked for
+        }
+        set(&mut running.mode, self.mode.as_ref(), &wanted.mode);
+        set(&mut running.fsync, self.fsync.as_ref(), &wanted.fsync);
+        set(&mut running.notes, self.notes.as_ref(), &wanted.notes);
+        set(&mut running.death_notes, self.death_notes.as_ref(), &wanted.death_notes);
+        set(&mut running.rotate_at, self.rotate_at.as_ref(), &wanted.rotate_at);
+        set(&mut running.on_start, self.on_start.as_ref(), &wanted.on_start);
+        set(&mut running.empty_files, self.empty_files.as_ref(), &wanted.empty_files);
+    }
+
+    pub(crate) fn reserve_asked_for(&self) -> Option<u64> {
+        self.reserve_bytes
+    }
+
+    pub(crate) fn policies_asked_for(&self) -> impl Iterator<Item = (Severity, WhenFull)> {
+        Severity::ALL.into_iter().zip(self.when_full).filter_map(|(severity, asked)| Some((severity, asked?)))
+    }
+
     /// What was asked for explicitly and is not what the running log has.
     pub(crate) fn differences(&self, running: &Config, ring: &Geometry, live: &Live) -> Vec<Difference> {
         let mut d = Vec::new();
@@ -459,9 +491,9 @@ impl Options {
         differ(&mut d, "durable", self.durable.as_ref(), &running.durable);
         differ(&mut d, "index", self.index.as_ref(), &running.index);
         differ(&mut d, "escape", self.escape.as_ref(), &running.escape);
-        let asked =
-            self.rotate_at.as_deref().and_then(|text| text.parse::<Trigger>().ok()).map(|t| t.to_string());
-        let runs = running.rotate_at.as_ref().map_or_else(|| "never".to_owned(), Trigger::to_string);
+        let asked = self.rotate_at.as_deref().and_then(|text| trigger(text).ok());
+        let asked = asked.map(|trigger| shown(trigger.as_ref()));
+        let runs = shown(running.rotate_at.as_ref());
         differ(&mut d, "rotate_at", asked.as_ref(), &runs);
         differ(&mut d, "names", self.names.as_ref(), &p.names);
         differ(&mut d, "on_start", self.on_start.as_ref(), &running.on_start);
@@ -472,10 +504,18 @@ impl Options {
     }
 }
 
-fn trigger(text: &str) -> Result<Trigger, String> {
+fn shown(trigger: Option<&Trigger>) -> String {
+    trigger.map_or_else(|| "never".to_owned(), Trigger::to_string)
+}
+
+/// `None` for `never`.
+fn trigger(text: &str) -> Result<Option<Trigger>, String> {
+    if text.trim().eq_ignore_ascii_case("never") {
+        return Ok(None);
+    }
     let trigger: Trigger = text.parse().map_err(|e: TriggerError| e.to_string())?;
     trigger.zone.find().map_err(|e| e.to_string())?;
-    Ok(trigger)
+    Ok(Some(trigger))
 }
 
 fn differ<T: PartialEq + std::fmt::Debug>(
@@ -550,6 +590,14 @@ impl Live {
 
 const CONFIG_VERSION: u64 = 3;
 const WORDS: usize = header::CONFIG_BYTES / 8;
+/// How often a configuration is read that is changed at that very time.
+const READS: usize = 100;
+
+/// Where the configuration stands that was changed so often.
+fn place(changes: u64) -> usize {
+    if changes.is_multiple_of(2) { header::CONFIG } else { CONFIG_ODD }
+}
+
 /// Index of the word that says how long the texts behind it are.
 const TEXTS: usize = 31;
 /// Room for them, in bytes.
@@ -631,6 +679,31 @@ impl Config {
         bytes
     }
 
+    /// What can be changed while the log is open, as it is typed.
+    pub(crate) fn shown(&self) -> Vec<(&'static str, String)> {
+        let lower = |debug: String| debug.to_ascii_lowercase();
+        let fsync = match self.fsync {
+            Fsync::None => "none".to_owned(),
+            Fsync::Batch => "batch".to_owned(),
+            Fsync::Interval(time) => format!("interval:{}ms", time.as_nanos().div_ceil(1_000_000)),
+        };
+        let rule = match self.policy.rule {
+            SizeRule::Strict => "strict",
+            SizeRule::CheckBefore => "check-before",
+        };
+        vec![
+            ("max_bytes", self.policy.max_bytes.to_string()),
+            ("backups", self.policy.backups.to_string()),
+            ("size_rule", rule.to_owned()),
+            ("rotate_at", shown(self.rotate_at.as_ref())),
+            ("names", lower(format!("{:?}", self.policy.names))),
+            ("mode", format!("{:04o}", self.mode)),
+            ("fsync", fsync),
+            ("notes", lower(format!("{:?}", self.notes))),
+            ("death_notes", if self.death_notes { "yes" } else { "no" }.to_owned()),
+        ]
+    }
+
     fn texts(&self) -> Vec<u8> {
         let mut texts = Vec::new();
         if let Some(trigger) = &self.rotate_at {
@@ -645,6 +718,36 @@ impl Config {
             mem.store(word::WHEN_FULL + 8 * i, policy.encode(), Relaxed);
         }
         mem.store(word::RESERVE, self.reserve, Relaxed);
+    }
+
+    /// The configuration that holds, and how often it was changed; `None` if it is damaged.
+    pub(crate) fn read(mem: &impl Mem) -> Option<(Config, u64)> {
+        for _ in 0..READS {
+            // ORDER config/acquire: what stands there is at least as new as its number.
+            let changes = mem.load(word::CONFIG_CHANGES, Acquire);
+            let mut bytes = [0; header::CONFIG_BYTES];
+            for (i, to) in bytes.chunks_exact_mut(8).enumerate() {
+                to.copy_from_slice(&mem.load(place(changes) + 8 * i, Relaxed).to_le_bytes());
+            }
+            if let Some(config) = Config::decode(&bytes) {
+                return Some((config, changes));
+            }
+            if mem.load(word::CONFIG_CHANGES, Relaxed) == changes {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// Makes this the configuration that holds, by its `changes`-th change. The caller is the only one who does such
+    /// a thing. Killed at any step, the former one holds.
+    pub(crate) fn write(&self, mem: &impl Mem, changes: u64) {
+        for (i, word) in self.encode().chunks_exact(8).enumerate() {
+            let word = word.try_into().map_or(0, u64::from_le_bytes);
+            mem.store(place(changes) + 8 * i, word, Relaxed);
+        }
+        // ORDER config/release: it is whole before its number says that it holds.
+        mem.store(word::CONFIG_CHANGES, changes, Release);
     }
 
     /// `None` if the bytes are not a configuration of this version.
@@ -776,6 +879,24 @@ mod tests {
                 );
                 assert_eq!(Config::decode(&c.encode()), Some(c));
             }
+        }
+    }
+
+    #[test]
+    fn whoever_is_killed_while_it_changes_the_configuration_changes_nothing() {
+        use crate::ring::model::PlainMem;
+        let [old, new] = [3, 4].map(|n| Options::new("x").backups(n).rotate_at("hourly").config().unwrap());
+        let mem = PlainMem::new(Options::new("x").geometry().unwrap());
+        for before in 1..4 {
+            old.write(&mem, before);
+            assert_eq!(Config::read(&mem), Some((old.clone(), before)));
+            for (i, word) in new.encode().chunks_exact(8).enumerate() {
+                let word = u64::from_le_bytes(word.try_into().unwrap());
+                mem.store(place(before + 1) + 8 * i, word, Relaxed);
+                assert_eq!(Config::read(&mem), Some((old.clone(), before)), "word {i}");
+            }
+            new.write(&mem, before + 1);
+            assert_eq!(Config::read(&mem), Some((new.clone(), before + 1)));
         }
     }
 

@@ -253,6 +253,12 @@ impl Segment {
         Ok(alone)
     }
 
+    /// Does it while nobody opens or leaves, and nobody else does such a thing.
+    pub fn alone<T>(&self, lock: &LockFile, what: &str, doing: impl FnOnce() -> T) -> Result<T, OpenError> {
+        let _open = Opening::begin(lock, what)?;
+        Ok(doing())
+    }
+
     /// The memory.
     pub fn mapping(&self) -> &Mapping {
         &self.mapping

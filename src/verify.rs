@@ -71,7 +71,7 @@ impl Options {
                 continue;
             }
             // A file that is emptied in place cannot be read in peace.
-            let stable = at.config.policy.backups > 0 || file_number(at) == files.number;
+            let stable = at.configuration().0.policy.backups > 0 || file_number(at) == files.number;
             if stable || again == 3 {
                 account(&mut verdict, &log.stats());
                 if !verdict.indexed {

@@ -4,7 +4,7 @@ use crate::args::PlaceArgs;
 use crate::console::{Console, Failure};
 use crate::units::{self, show_when_full};
 use clap::Args;
-use crlog::{Live, Log, Options, Severity, WhenFull};
+use crlog::{Fsync, Live, Names, Notes, Options, Severity, SizeRule, WhenFull};
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -14,9 +14,10 @@ arguments. Without options it prints what holds.
 
 Examples:
   crlog set --when-full debug=drop --when-full info=block:1s app.log
-  crlog set --reserve 1MiB app.log";
+  crlog set --max-bytes 100MB --backups 9 app.log
+  crlog set --rotate-at 'daily 00:00 Europe/Berlin' app.log";
 
-/// Change what a log that is open does when its ring is full
+/// Change what a log that is open does
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct SetArgs {
@@ -33,32 +34,91 @@ pub struct SetArgs {
     #[arg(long, value_name = "SIZE", value_parser = units::size)]
     reserve: Option<u64>,
 
+    /// Rotate before the file grows beyond this size; 0 never
+    #[arg(long, value_name = "SIZE", value_parser = units::size)]
+    max_bytes: Option<u64>,
+
+    /// Keep this many numbered archives; with 0 a full file is emptied
+    #[arg(long, value_name = "N")]
+    backups: Option<u32>,
+
+    /// strict or check-before
+    #[arg(long, value_name = "RULE", value_parser = units::size_rule)]
+    size_rule: Option<SizeRule>,
+
+    /// Rotate at times, such as 'daily 03:00 Europe/Berlin', or never
+    #[arg(long, value_name = "TIMES", value_parser = units::times)]
+    rotate_at: Option<String>,
+
+    /// What archives are called from now on: numbered or dated
+    #[arg(long, value_name = "HOW", value_parser = units::names)]
+    names: Option<Names>,
+
+    /// Permissions of the files that are made from now on, in octal
+    #[arg(long, value_name = "MODE", value_parser = units::mode)]
+    mode: Option<u32>,
+
+    /// Make the file reach the disk: none, interval:TIME or batch
+    #[arg(long, value_name = "WHEN", value_parser = units::fsync)]
+    fsync: Option<Fsync>,
+
+    /// How crlog's own lines in the log look: text, json or off
+    #[arg(long, value_name = "HOW", value_parser = units::notes)]
+    notes: Option<Notes>,
+
+    /// Whether there is a line in the log for each process that died without leaving
+    #[arg(long, value_name = "yes|no", value_parser = units::yes)]
+    death_notes: Option<bool>,
+
     #[command(flatten)]
     place: PlaceArgs,
+}
+
+impl SetArgs {
+    /// What is to be changed.
+    fn wanted(&self) -> Options {
+        fn with<T>(o: Options, asked: Option<T>, set: impl FnOnce(Options, T) -> Options) -> Options {
+            match asked {
+                Some(value) => set(o, value),
+                None => o,
+            }
+        }
+        let mut o = Options::new(&self.path);
+        for &(severity, policy) in &self.when_full {
+            o = match severity {
+                Some(severity) => o.when_full_for(severity, policy),
+                None => o.when_full(policy),
+            };
+        }
+        let o = with(o, self.reserve, Options::reserve_bytes);
+        let o = with(o, self.max_bytes, Options::max_bytes);
+        let o = with(o, self.backups, Options::backups);
+        let o = with(o, self.size_rule, Options::size_rule);
+        let o = with(o, self.rotate_at.as_deref(), |o, times| o.rotate_at(times));
+        let o = with(o, self.names, Options::names);
+        let o = with(o, self.mode, Options::mode);
+        let o = with(o, self.fsync, Options::fsync);
+        let o = with(o, self.notes, Options::notes);
+        with(o, self.death_notes, Options::death_notes)
+    }
 }
 
 /// Changes what was asked for, and prints what was and what is.
 pub fn main(args: &SetArgs, console: Console) -> Result<u8, Failure> {
     let options = args.place.apply(Options::new(&args.path).name("crlog set"));
     let log = options.attach().map_err(Failure::failed)?;
-    let before = log.stats().live;
-    // First what can be refused: either all is done or nothing.
-    if let Some(bytes) = args.reserve {
-        log.set_reserve_bytes(bytes).map_err(Failure::failed)?;
+    let (before, was) = (log.stats().live, log.settings());
+    let left = log.change(&args.wanted()).map_err(Failure::failed)?;
+    let mut lines = vec![changes(&before, &log.stats().live)];
+    for ((name, is), (_, was)) in log.settings().into_iter().zip(was) {
+        let was = if is == was { String::new() } else { format!(" (was {was})") };
+        lines.push(format!("{} {is}{was}", name.replace('_', "-")));
     }
-    for (severity, policy) in &args.when_full {
-        set_policy(&log, *severity, *policy)?;
+    console.out(&lines.join("\n"));
+    match left.first() {
+        None => Ok(0),
+        Some(difference) => Err(Failure::failed(difference)),
     }
-    console.out(&changes(&before, &log.stats().live));
-    Ok(0)
-}
-
-fn set_policy(log: &Log, severity: Option<Severity>, policy: WhenFull) -> Result<(), Failure> {
-    let one = severity.as_ref().map(std::slice::from_ref);
-    for &severity in one.unwrap_or(&Severity::ALL) {
-        log.set_when_full(severity, policy).map_err(Failure::failed)?;
-    }
-    Ok(())
 }
 
 /// A line for each severity and one for the reserve: what is, and what was if it was something else.

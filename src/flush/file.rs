@@ -80,7 +80,7 @@ impl Flusher<'_> {
     }
 
     pub(super) fn open(&self, create: Create) -> Result<LogFile, Trouble> {
-        let file = LogFile::open(&self.at.log_path, self.at.config.mode, create)?;
+        let file = LogFile::open(&self.at.log_path, self.config.mode, create)?;
         own(&file)?;
         Ok(file)
     }
@@ -101,7 +101,7 @@ impl Flusher<'_> {
     /// Where writing goes on in a file that somebody else, or a crash, has left as it is: on a line of its
     /// own. A kill behind the write leaves a whole line, whoever comes next.
     fn end_of(&self, file: &LogFile) -> Result<u64, Trouble> {
-        file.end_line(&self.at.config.terminator).map_err(|e| Trouble::Io("end the last line of", e))
+        file.end_line(&self.config.terminator).map_err(|e| Trouble::Io("end the last line of", e))
     }
 
     /// What the directory holds, and where in it the file `id` is.
@@ -129,7 +129,7 @@ impl Flusher<'_> {
 
     /// The name that a rotation has given to the file `id`, if one has.
     fn archived_as(&self, id: FileId, names: &[String]) -> Result<Option<String>, Trouble> {
-        let numbered = self.at.config.policy.names == Names::Numbered;
+        let numbered = self.config.policy.names == Names::Numbered;
         let newest = Member::NEWEST.name(&self.at.name);
         let may_be = |name: &&String| match Standing::of(&self.at.name, name) {
             Some(Standing::Dated(_)) => !numbered,
@@ -153,7 +153,7 @@ impl Flusher<'_> {
         let ours = |name: &&String| name.starts_with(&self.at.name);
         for name in view.names.iter().filter(ours) {
             if self.identity_of(name)? == Some(id) {
-                let file = LogFile::open(&self.at.dir.join(name), self.at.config.mode, Create::Never)?;
+                let file = LogFile::open(&self.at.dir.join(name), self.config.mode, Create::Never)?;
                 if file.identity() == id {
                     return Ok(Some(file));
                 }
@@ -203,7 +203,7 @@ impl Flusher<'_> {
 
     /// Runs the rotation machine to its end. What it decides is done here, one system call at a time.
     pub(super) fn run_machine(&mut self, stage: Stage, view: &View) -> Result<Outcome, Trouble> {
-        let mut machine = Machine::start(&self.at.config.policy, &self.at.name, stage, view);
+        let mut machine = Machine::start(&self.config.policy, &self.at.name, stage, view);
         loop {
             let action = machine.next();
             if let Action::Done(outcome) = action {
@@ -274,7 +274,7 @@ impl Flusher<'_> {
 
     /// A handle of the archive that is to fall off. While there is one, taking its name away is quick.
     fn hold(&self, name: &str) -> Option<LogFile> {
-        LogFile::open(&self.at.dir.join(name), self.at.config.mode, Create::Never).ok()
+        LogFile::open(&self.at.dir.join(name), self.config.mode, Create::Never).ok()
     }
 
     /// Gives the space of a nameless file back, which takes the file system long for a large one (about

@@ -106,7 +106,7 @@ impl Flusher<'_> {
     }
 
     fn tell_death(&mut self, slot: u32, who: &Who, died: Died) -> Result<(), Trouble> {
-        let wanted = self.at.config.death_notes || self.index.is_some();
+        let wanted = self.config.death_notes || self.index.is_some();
         if !wanted || self.retry_ns != 0 || self.found.is_some() {
             return Ok(());
         }
@@ -117,7 +117,7 @@ impl Flusher<'_> {
             return Ok(()); // told by a flusher that was killed before the slot was free
         }
         let fact = Fact::Died { records: died.records, unfinished: died.unfinished };
-        let line = self.drainer.note(who, &fact).filter(|_| self.at.config.death_notes);
+        let line = self.drainer.note(who, &fact).filter(|_| self.config.death_notes);
         self.insert(line, note, Told::Died(died))
     }
 
@@ -129,7 +129,7 @@ impl Flusher<'_> {
         }
         let line = line.unwrap_or_default();
         self.check_end()?;
-        let (policy, len) = (self.at.config.policy, line.len() as u64);
+        let (policy, len) = (self.config.policy, line.len() as u64);
         if len > 0
             && self.backoff.is_due(sys::monotonic_ns() / super::MS)
             && policy.must_rotate_before(self.cell.end, len)

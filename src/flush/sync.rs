@@ -20,7 +20,7 @@ impl Flusher<'_> {
     /// Bytes were written to the file: they are synced now, later, or by the operating system.
     pub(super) fn wrote(&mut self) -> Result<(), Trouble> {
         self.unsynced = true;
-        match self.at.config.fsync {
+        match self.config.fsync {
             Fsync::Batch => self.sync_file().map_err(|e| Trouble::Io("sync", e))?,
             Fsync::Interval(_) => {
                 self.dirty_ns.get_or_insert_with(sys::monotonic_ns);
@@ -39,7 +39,7 @@ impl Flusher<'_> {
     }
 
     pub(super) fn sync_if_due(&mut self, now: u64) -> Result<(), Trouble> {
-        let (Fsync::Interval(every), Some(since)) = (self.at.config.fsync, self.dirty_ns) else {
+        let (Fsync::Interval(every), Some(since)) = (self.config.fsync, self.dirty_ns) else {
             return Ok(());
         };
         if u128::from(now.saturating_sub(since)) >= every.as_nanos() {
@@ -53,7 +53,7 @@ impl Flusher<'_> {
         if self.retry_ns != 0 {
             return limit; // a sync that has failed is overdue, and tried again with everything else
         }
-        let (Fsync::Interval(every), Some(since)) = (self.at.config.fsync, self.dirty_ns) else {
+        let (Fsync::Interval(every), Some(since)) = (self.config.fsync, self.dirty_ns) else {
             return limit;
         };
         let past = Duration::from_nanos(sys::monotonic_ns().saturating_sub(since));
@@ -71,7 +71,7 @@ impl Flusher<'_> {
 
     /// Whether a file that is put away must be on the disk first.
     pub(super) fn syncs_archives(&self) -> bool {
-        self.at.config.fsync != Fsync::None || self.at.mem().load(word::SYNC_WANT, Relaxed) != 0
+        self.config.fsync != Fsync::None || self.at.mem().load(word::SYNC_WANT, Relaxed) != 0
     }
 
     /// Serves those who drew a ticket before this sweep began; all that it found is written by now.
@@ -107,7 +107,7 @@ impl Flusher<'_> {
             for name in sys::dir::list(&self.at.dir)? {
                 if Standing::of(&self.at.name, &name).is_some_and(|place| place != Standing::Log)
                     && let Ok(archive) =
-                        LogFile::open(&self.at.dir.join(&name), self.at.config.mode, Create::Never)
+                        LogFile::open(&self.at.dir.join(&name), self.config.mode, Create::Never)
                 {
                     archive.sync_data()?;
                 }

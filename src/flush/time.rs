@@ -58,7 +58,7 @@ impl Flusher<'_> {
     }
 
     fn needs_period(&self) -> bool {
-        self.schedule.is_some() || self.at.config.policy.names == Names::Dated
+        self.schedule.is_some() || self.config.policy.names == Names::Dated
     }
 
     /// For a file that this segment has not had before, while it is still as it was found.
@@ -108,7 +108,7 @@ impl Flusher<'_> {
         let Some(before) = armed(self.cell.period).filter(|_| self.schedule.is_some()) else { return Ok(()) };
         match self.due(before, now(), self.cell.end == 0) {
             Some(Due::Rotate(_)) if self.backoff.is_due(sys::monotonic_ns() / MS) => {
-                self.rotate(self.at.config.policy.stage())
+                self.rotate(self.config.policy.stage())
             }
             Some(Due::Rearm(next)) => {
                 self.cell.period = period(next);
@@ -121,8 +121,8 @@ impl Flusher<'_> {
     /// The first file of a new log.
     pub(super) fn rotate_at_start(&mut self) -> Result<(), Trouble> {
         let first = self.at.is_first_segment();
-        if self.at.config.on_start == OnStart::Rotate && first && self.cell.end > 0 {
-            return self.rotate(self.at.config.policy.stage());
+        if self.config.on_start == OnStart::Rotate && first && self.cell.end > 0 {
+            return self.rotate(self.config.policy.stage());
         }
         Ok(())
     }
@@ -158,7 +158,7 @@ impl Flusher<'_> {
     /// What the log file is to be called when it is put away now.
     pub(super) fn archive_name(&mut self, names: &[String]) -> Result<String, Trouble> {
         let log = &self.at.name;
-        if self.at.config.policy.names == Names::Numbered {
+        if self.config.policy.names == Names::Numbered {
             return Ok(Member::NEWEST.name(log));
         }
         let existing: Vec<Dated> = names.iter().filter_map(|name| Dated::parse(log, name)).collect();
@@ -171,7 +171,7 @@ impl Flusher<'_> {
     /// The same without a look at the directory, if the last archive had the same stamp: so a rotation takes no longer
     /// beside a thousand archives. If somebody has taken the name meanwhile, the rotation fails, and is tried again with a look.
     pub(super) fn next_copy(&mut self) -> Option<String> {
-        let last = self.last_copy.as_ref().filter(|_| self.at.config.policy.names == Names::Dated)?;
+        let last = self.last_copy.as_ref().filter(|_| self.config.policy.names == Names::Dated)?;
         if last.stamp != self.stamp() {
             return None;
         }

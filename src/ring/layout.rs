@@ -39,6 +39,9 @@ pub mod header {
     pub const PATH_MAX: usize = 0x1000 - PATH;
 }
 
+/// Where a configuration stands that was changed an odd number of times: a third page.
+pub const CONFIG_ODD: usize = 0x2000;
+
 /// Byte offsets of the shared words (second page).
 pub mod word {
     /// Next order number (key). Producers add.
@@ -79,6 +82,9 @@ pub mod word {
     /// Requests served so far (written by the flusher).
     pub const ROTATE_SERVED: usize = 0x1518;
     pub const REOPEN_SERVED: usize = 0x1520;
+    /// How often the configuration was changed: an even one stands in the header, an odd one at
+    /// [`super::CONFIG_ODD`]. Changed under byte OPEN of the lock file.
+    pub const CONFIG_CHANGES: usize = 0x1528;
     /// Not 0 = this segment is retired: producers move to its successor at their next lease. See [`super::retired`].
     pub const RETIRED: usize = 0x1580;
     /// What a producer does when the ring is full: a word for each severity, in the code of
@@ -262,7 +268,7 @@ pub mod slot {
     pub const BLOCKED_NS: usize = 248;
 }
 
-const CONTROL_END: usize = 0x2000;
+const CONTROL_END: usize = 0x3000;
 const CHUNK_DESC: usize = 64;
 const CHUNK_ALIGN: usize = 4096;
 /// Bytes of a record's header, at the back of its chunk.
@@ -639,7 +645,8 @@ pub const fn counter(c: Counter) -> usize {
 
 const _: () = {
     assert!(word::JOURNAL + 2 * CELL_WORDS * 8 <= word::COUNTERS);
-    assert!(word::DEATH_TABLE + death::KEPT as usize * death::BYTES <= CONTROL_END);
+    assert!(word::DEATH_TABLE + death::KEPT as usize * death::BYTES <= CONFIG_ODD);
+    assert!(CONFIG_ODD + header::CONFIG_BYTES <= CONTROL_END);
     assert!(death::NAME + slot::NAME_BYTES <= death::BYTES);
     assert!(word::WHEN_FULL + LEVELS * 8 <= word::RESERVE);
     assert!(lease::START + 8 == CHUNK_DESC && lease::DROPS + LEVELS * 4 == lease::PID);

@@ -16,13 +16,24 @@ fn it_says_what_was_and_what_is_and_changes_only_what_was_asked_for() {
     let log = Options::new(place.log()).ring_bytes(1024 * KIB).open().unwrap();
     let all = |policy: &str| Severity::ALL.map(|s| format!("when-full {s}={policy}")).to_vec();
     let mut want = all("block");
+    let others = |backups: &str, fsync: &str| {
+        let text = format!(
+            "max-bytes 0;backups {backups};size-rule strict;rotate-at never;names numbered;mode 0640;fsync {fsync};notes text;death-notes no"
+        );
+        text.split(';').map(str::to_owned).collect::<Vec<_>>()
+    };
     want.push("reserve 65536 bytes".into());
+    want.extend(others("0", "none"));
     assert_eq!(said(&place, "set"), want);
 
-    let changed = said(&place, "set --when-full drop --when-full info=block:250ms --reserve 100kB");
+    let changed = said(
+        &place,
+        "set --when-full drop --when-full info=block:250ms --reserve 100kB --backups 9 --fsync batch",
+    );
     want = all("drop (was block)");
     want[2] = "when-full info=block:250ms (was block)".into();
     want.push("reserve 114688 bytes (was 65536 bytes)".into());
+    want.extend(others("9 (was 0)", "batch (was none)"));
     assert_eq!(changed, want);
     let live = log.stats().live;
     assert_eq!(live.when_full[2], crlog::WhenFull::BlockFor(Duration::from_millis(250)));
