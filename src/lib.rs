@@ -23,6 +23,8 @@ mod format_tests;
 mod index;
 mod log;
 mod options;
+#[doc(hidden)]
+pub mod pack;
 mod recover;
 #[doc(hidden)]
 pub mod ring;

@@ -1,9 +1,9 @@
 //! What archives are called: `<log>.1` is the newest, `<log>.2` the one before, and so on.
 //!
-//! A number may carry `.gz`: such a file is a member of the chain like any other and is shifted
-//! with its ending, so a directory in which another handler has compressed archives stays whole. If
-//! a number has both a plain and a compressed file (compression was switched on or off at some
-//! time), both are archives; which is older cannot be known, and the plain one is taken to be.
+//! A number may carry `.gz` or `.zst`: such a file is a member of the chain like any other and is shifted
+//! with its ending, so a directory in which archives are compressed, by crlog or another handler, stays whole. If
+//! a number has both a plain and a compressed file (two handlers have used the directory),
+//! both are archives; which is older cannot be known, and the plain one is taken to be.
 //! The one that is to fall off waits as `<log>.oldest` until the rotation has succeeded.
 //! Everything else in the directory belongs to strangers and is neither read, moved nor counted.
 
@@ -20,6 +20,8 @@ pub enum Packing {
     Plain,
     /// `.gz`.
     Gzip,
+    /// `.zst`.
+    Zstd,
 }
 
 impl Packing {
@@ -29,7 +31,16 @@ impl Packing {
         match self {
             Self::Plain => "",
             Self::Gzip => ".gz",
+            Self::Zstd => ".zst",
         }
+    }
+
+    /// A name without its ending, and what the ending means.
+    #[must_use]
+    pub fn strip(name: &str) -> (&str, Self) {
+        let packed = [Self::Gzip, Self::Zstd].into_iter();
+        let stripped = |packing: Self| Some((name.strip_suffix(packing.ending())?, packing));
+        packed.filter_map(stripped).next().unwrap_or((name, Self::Plain))
     }
 }
 
@@ -78,10 +89,7 @@ impl Member {
     #[must_use]
     pub fn parse(log: &str, name: &str) -> Option<Self> {
         let rest = name.strip_prefix(log)?.strip_prefix('.')?;
-        let (digits, packing) = match rest.strip_suffix(Packing::Gzip.ending()) {
-            Some(digits) => (digits, Packing::Gzip),
-            None => (rest, Packing::Plain),
-        };
+        let (digits, packing) = Packing::strip(rest);
         if digits == OUT_NAME {
             return Some(Self { number: Self::OUT, packing });
         }

@@ -12,6 +12,7 @@ fn numbers_and_compressed_numbers_are_archives() {
     assert_eq!(parse("app.log.1"), Some((1, Packing::Plain)));
     assert_eq!(parse("app.log.10"), Some((10, Packing::Plain)));
     assert_eq!(parse("app.log.2.gz"), Some((2, Packing::Gzip)));
+    assert_eq!(parse("app.log.2.zst"), Some((2, Packing::Zstd)));
     assert_eq!(parse("app.log.4294967294"), Some((u32::MAX - 1, Packing::Plain)));
 }
 
@@ -52,7 +53,9 @@ fn everything_else_is_a_stranger() {
         "xapp.log.1",
         "App.log.1",
         "app.log.\u{0661}",
-        "app.log.1.zst",
+        "app.log.1.ZST",
+        "app.log.1.zst.gz",
+        "app.log.1.zstd",
         "app.log.1 ",
     ];
     for name in strangers {
@@ -74,14 +77,14 @@ fn number_0_is_the_log() {
 
 proptest! {
     #[test]
-    fn a_name_that_was_made_is_recognized(number in 1u32.., gzip: bool, log in ".{0,12}") {
-        let packing = if gzip { Packing::Gzip } else { Packing::Plain };
+    fn a_name_that_was_made_is_recognized(number in 1u32.., packing in 0..3usize, log in ".{0,12}") {
+        let packing = [Packing::Plain, Packing::Gzip, Packing::Zstd][packing];
         let member = Member { number, packing };
         prop_assert_eq!(Member::parse(&log, &member.name(&log)), Some(member));
     }
 
     #[test]
-    fn a_name_that_is_recognized_is_the_one_that_would_be_made(tail in "[.+0-9gz]{0,8}") {
+    fn a_name_that_is_recognized_is_the_one_that_would_be_made(tail in "[.+0-9gzst]{0,8}") {
         let name = format!("app.log{tail}");
         if let Some(member) = Member::parse("app.log", &name) {
             prop_assert_eq!(member.name("app.log"), name);

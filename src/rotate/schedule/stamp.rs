@@ -1,4 +1,4 @@
-//! Names with a date: `<log>.<stamp>`, then `.1`, `.2` and so on if the stamp is taken, then `.gz`.
+//! Names with a date: `<log>.<stamp>`, then `.1`, `.2` and so on if the stamp is taken, then `.gz` or `.zst`.
 //!
 //! **Order.** By stamp, and for the same stamp by number, the plain name being the oldest; numbers are compared
 //! as numbers, so `.10` comes behind `.9` (`ls -v` agrees, `ls` does not). So names are in the order of time, with
@@ -91,10 +91,7 @@ impl Dated {
     #[must_use]
     pub fn parse(log: &str, name: &str) -> Option<Self> {
         let rest = name.strip_prefix(log)?.strip_prefix('.')?;
-        let (rest, packing) = match rest.strip_suffix(Packing::Gzip.ending()) {
-            Some(rest) => (rest, Packing::Gzip),
-            None => (rest, Packing::Plain),
-        };
+        let (rest, packing) = Packing::strip(rest);
         let (stamp, copy) = match rest.split_once('.') {
             Some((stamp, copy)) => (stamp, Some(copy)),
             None => (rest, None),
