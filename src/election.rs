@@ -146,6 +146,7 @@ fn candidate(seat: &Seat, lock: &LockFile) -> std::io::Result<()> {
         let _watcher = Watcher::start(&at);
         let mut deaf = |_| {};
         let mut flusher = Flusher::take_over(&at, lock, Kind::Thread, &mut deaf);
+        flusher.packs(Arc::downgrade(&at));
         flusher.run(&mut || at.wish(lock));
         gives_way = flusher.gives_way();
     }

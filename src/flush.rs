@@ -29,6 +29,7 @@ mod event;
 mod file;
 mod index;
 mod notes;
+mod pack;
 mod retire;
 mod sync;
 mod time;
@@ -37,6 +38,7 @@ mod trouble;
 pub use event::Event;
 use index::Index;
 pub(crate) use index::close as close_index;
+use pack::Packer;
 use trouble::Trouble;
 
 const MS: u64 = 1_000_000;
@@ -108,6 +110,8 @@ pub(crate) struct Flusher<'a> {
     last_copy: Option<Dated>,
     /// `None`: no rotation at times.
     schedule: Option<Schedule>,
+    /// `None`: this turn is too short to pack archives.
+    packer: Option<Packer>,
     backoff: Backoff,
     pieces: Vec<(*const u8, usize)>,
     truncated: u64,
@@ -162,6 +166,7 @@ impl<'a> Flusher<'a> {
             config,
             last_copy: None,
             schedule,
+            packer: None,
             backoff: Backoff::default(),
             pieces: Vec::new(),
             truncated: 0,
@@ -194,6 +199,12 @@ impl<'a> Flusher<'a> {
     /// Sweeps, naps and sleeps until the host wishes otherwise. Before it ends, what is in the ring is
     /// in the file, unless the disk refuses.
     pub(crate) fn run(&mut self, wish: &mut dyn FnMut() -> Wish) -> Wish {
+        let ended = self.run_turn(wish);
+        self.stop_packing();
+        ended
+    }
+
+    fn run_turn(&mut self, wish: &mut dyn FnMut() -> Wish) -> Wish {
         let mut quiet_since = sys::monotonic_ns();
         let mut nap = NAP_MIN;
         let mut last_sweeps = 0;
@@ -226,6 +237,7 @@ impl<'a> Flusher<'a> {
             }
             let now = sys::monotonic_ns();
             self.housekeeping(now);
+            self.pack(now);
             if swept.records > 0 {
                 quiet_since = now;
             }

@@ -392,6 +392,8 @@ pub(crate) fn counters(at: &Attached) -> Counters {
         notes: read(Counter::Notes),
         syncs: read(Counter::Syncs),
         index_errors: read(Counter::IndexErrors),
+        packed: read(Counter::Packed),
+        pack_errors: read(Counter::PackErrors),
     }
 }
 

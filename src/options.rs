@@ -3,6 +3,7 @@
 use crate::error::OpenError;
 pub use crate::escape::Escape;
 use crate::log::Log;
+pub use crate::pack::Compression;
 use crate::ring::layout::{CONFIG_ODD, Geometry, LEVELS, header, word};
 use crate::ring::mem::Mem;
 pub use crate::ring::note::Notes;
@@ -132,6 +133,8 @@ pub struct Options {
     names: Option<Names>,
     on_start: Option<OnStart>,
     empty_files: Option<bool>,
+    compress: Option<Compression>,
+    compress_delay: Option<u32>,
 }
 
 impl Options {
@@ -162,6 +165,8 @@ impl Options {
             names: None,
             on_start: None,
             empty_files: None,
+            compress: None,
+            compress_delay: None,
         }
     }
 
@@ -348,6 +353,21 @@ impl Options {
         self
     }
 
+    /// How rotated files are packed, by the flusher's process, in a thread of low priority; default not at all. A file that
+    /// cannot be packed stays as it is, and is tried again later.
+    #[must_use]
+    pub fn compress(mut self, how: Compression) -> Options {
+        self.compress = Some(how);
+        self
+    }
+
+    /// How many of the newest rotated files are not packed; default none.
+    #[must_use]
+    pub fn compress_delay(mut self, files: u32) -> Options {
+        self.compress_delay = Some(files);
+        self
+    }
+
     /// Name under which this process appears in statistics; default the program's.
     #[must_use]
     pub fn name(mut self, name: &str) -> Options {
@@ -389,6 +409,12 @@ impl Options {
         if self.fsync == Some(Fsync::Interval(Duration::ZERO)) {
             return Err(OpenError::option("an fsync interval of 0 is not possible: use Fsync::Batch".into()));
         }
+        let compress = self.compress.unwrap_or_default();
+        if !compress.is_possible() {
+            return Err(OpenError::option(format!(
+                "compression {compress:?} is not possible: levels are 1 to 9 for gzip, 1 to 19 for zstd"
+            )));
+        }
         let chunk = u64::from(CHUNK_BYTES);
         let ring = self.ring_bytes.unwrap_or(DEFAULT_RING_BYTES);
         let reserve = self.reserve_bytes.unwrap_or(ring / 16);
@@ -423,6 +449,8 @@ impl Options {
             rotate_at,
             on_start: self.on_start.unwrap_or_default(),
             empty_files: self.empty_files.unwrap_or(false),
+            compress,
+            compress_delay: self.compress_delay.unwrap_or(0),
         };
         let (len, max) = (config.texts().len(), TEXTS_MAX);
         if len > max {
@@ -498,6 +526,8 @@ impl Options {
         differ(&mut d, "names", self.names.as_ref(), &p.names);
         differ(&mut d, "on_start", self.on_start.as_ref(), &running.on_start);
         differ(&mut d, "empty_files", self.empty_files.as_ref(), &running.empty_files);
+        differ(&mut d, "compress", self.compress.as_ref(), &running.compress);
+        differ(&mut d, "compress_delay", self.compress_delay.as_ref(), &running.compress_delay);
         let rounded = self.ring_bytes.map(|b| b.next_multiple_of(u64::from(CHUNK_BYTES)));
         differ(&mut d, "ring_bytes", rounded.as_ref(), &ring.ring_bytes());
         d
@@ -568,6 +598,8 @@ pub(crate) struct Config {
     pub(crate) rotate_at: Option<Trigger>,
     pub(crate) on_start: OnStart,
     pub(crate) empty_files: bool,
+    pub(crate) compress: Compression,
+    pub(crate) compress_delay: u32,
 }
 
 /// What can be changed while the log is open, as it stands now.
@@ -667,6 +699,7 @@ impl Config {
             | (self.policy.names as u64) << 18;
         let texts = self.texts();
         w[TEXTS] = texts.len() as u64;
+        w[14] = self.compress.encode() | u64::from(self.compress_delay) << 32;
         let mut bytes = [0u8; header::CONFIG_BYTES];
         for (to, word) in bytes.chunks_exact_mut(8).zip(w) {
             to.copy_from_slice(&word.to_le_bytes());
@@ -800,6 +833,8 @@ impl Config {
             rotate_at,
             on_start: if w[13] & 16 == 0 { OnStart::Append } else { OnStart::Rotate },
             empty_files: w[13] & 32 != 0,
+            compress: Compression::decode(w[14]),
+            compress_delay: (w[14] >> 32) as u32,
         })
     }
 }
@@ -861,7 +896,13 @@ mod tests {
                     .death_notes(full != WhenFull::Drop)
                     .durable(full == WhenFull::Block)
                     .index(full == WhenFull::Block)
-                    .escape(if full == WhenFull::Drop { Escape::Lines } else { Escape::Controls });
+                    .escape(if full == WhenFull::Drop { Escape::Lines } else { Escape::Controls })
+                    .compress(if full == WhenFull::Drop {
+                        Compression::Zstd { level: 19 }
+                    } else {
+                        Compression::GZIP
+                    })
+                    .compress_delay(u32::MAX);
                 let o = if full == WhenFull::Block { o } else { o.rotate_at("daily 03:00 Europe/Berlin") };
                 let o = o.empty_files(full == WhenFull::Drop).names(Names::Dated);
                 let o = if full == WhenFull::Drop { o.on_start(OnStart::Rotate) } else { o };
@@ -947,6 +988,8 @@ mod tests {
             Options::new("x").ring_bytes(MIB).reserve_bytes(MIB),
             Options::new("x").rotate_at("sometimes"),
             Options::new("x").rotate_at("daily 03:00 Europe/Atlantis"),
+            Options::new("x").compress(Compression::Gzip { level: 0 }),
+            Options::new("x").compress(Compression::Zstd { level: 20 }),
         ] {
             assert!(o.geometry().is_err() || o.config().is_err());
         }

@@ -7,7 +7,7 @@
 //! lost it leaves both; the next one recognizes the pair by that, unpacks the one, compares it with the other, and
 //! removes the plain one if they are the same. A packed file without the mark is somebody else's, and proves nothing.
 //!
-//! **Constraints.** Pure: readers, writers, a question whether to go on. It is asked for every [`PIECE`] bytes, so
+//! **Constraints.** But for [`worker`] pure: readers, writers, a question whether to go on. It is asked for every [`PIECE`] bytes, so
 //! that work for nothing ends within milliseconds.
 
 use crate::rotate::name::Packing;
@@ -17,6 +17,7 @@ pub mod choose;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests;
+pub(crate) mod worker;
 
 /// Bytes between two questions whether to go on.
 pub const PIECE: usize = 64 * 1024;

@@ -179,6 +179,7 @@ impl Sidecar {
                 if control.stopped() { Wish::Stop } else { Wish::GoOn }
             };
             let mut flusher = Flusher::take_over(at, &lock, Kind::Sidecar, &mut *self.tell);
+            flusher.packs(Arc::downgrade(at));
             let _watcher = Watcher::start(at);
             ended = flusher.run(wish);
             drained = !flusher.is_stuck();

@@ -141,4 +141,6 @@ pub struct Counters {
     pub notes: u64,
     pub syncs: u64,
     pub index_errors: u64,
+    pub packed: u64,
+    pub pack_errors: u64,
 }

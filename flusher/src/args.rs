@@ -3,7 +3,9 @@
 use crate::console::Console;
 use crate::units;
 use clap::Args;
-use crlog::{Escape, Fsync, Names, Notes, OnStart, Options, SegmentKind, Severity, SizeRule, WhenFull};
+use crlog::{
+    Compression, Escape, Fsync, Names, Notes, OnStart, Options, SegmentKind, Severity, SizeRule, WhenFull,
+};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -97,6 +99,15 @@ pub struct LogArgs {
     /// tab and line feed) or lines (line breaks, too) [default: none]
     #[arg(long, value_name = "WHAT", value_parser = units::escape)]
     pub escape: Option<Escape>,
+
+    /// Pack rotated files, in a thread of low priority: none, gzip, gzip:LEVEL (1 to 9), or, if it was built in, zstd,
+    /// zstd:LEVEL (1 to 19) [default: none; gzip is gzip:6, zstd is zstd:3]
+    #[arg(long, value_name = "HOW", value_parser = units::compress)]
+    pub compress: Option<Compression>,
+
+    /// Do not pack the newest N rotated files [default: 0]
+    #[arg(long, value_name = "N")]
+    pub compress_delay: Option<u32>,
 
     /// Where the log is found besides its path.
     #[command(flatten)]
@@ -197,6 +208,12 @@ impl LogArgs {
         }
         if let Some(escape) = self.escape {
             o = o.escape(escape);
+        }
+        if let Some(how) = self.compress {
+            o = o.compress(how);
+        }
+        if let Some(files) = self.compress_delay {
+            o = o.compress_delay(files);
         }
         if self.durable {
             o = o.durable(true);

@@ -118,7 +118,7 @@ fn death_json(d: &DeathInfo) -> Value {
     })
 }
 
-fn counters(stats: &Stats) -> [(&'static str, u64); 17] {
+fn counters(stats: &Stats) -> [(&'static str, u64); 19] {
     let c = &stats.counters;
     [
         ("records", c.records),
@@ -138,6 +138,8 @@ fn counters(stats: &Stats) -> [(&'static str, u64); 17] {
         ("notes", c.notes),
         ("syncs", c.syncs),
         ("index_errors", c.index_errors),
+        ("packed", c.packed),
+        ("pack_errors", c.pack_errors),
     ]
 }
 

@@ -1,7 +1,9 @@
 //! Sizes, times and names as people type them. Each function returns a value, or a sentence that
 //! says what can be typed instead.
 
-use crlog::{Escape, Fsync, Names, Notes, OnStart, Options, SegmentKind, Severity, SizeRule, WhenFull};
+use crlog::{
+    Compression, Escape, Fsync, Names, Notes, OnStart, Options, SegmentKind, Severity, SizeRule, WhenFull,
+};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -179,6 +181,22 @@ pub fn escape(text: &str) -> Result<Escape, String> {
     }
 }
 
+/// `none`, `gzip`, `gzip:9`, `zstd`, `zstd:19`.
+pub fn compress(text: &str) -> Result<Compression, String> {
+    let (kind, level) = text.split_once(':').map_or((text, None), |(kind, level)| (kind, Some(level)));
+    let level = |most: u32, usual: u32| match level.map(str::parse) {
+        None => Ok(usual),
+        Some(Ok(level)) if (1..=most).contains(&level) => Ok(level),
+        Some(_) => Err(format!("levels of {kind} are 1 to {most}, for example {kind}:{usual}")),
+    };
+    match kind {
+        "none" if text == kind => Ok(Compression::None),
+        "gzip" => Ok(Compression::Gzip { level: level(9, 6)? }),
+        "zstd" => Ok(Compression::Zstd { level: level(19, 3)? }),
+        _ => Err("use none, gzip, gzip:LEVEL, zstd or zstd:LEVEL".into()),
+    }
+}
+
 /// `lf`, `crlf`, `nul` or `none`.
 pub fn terminator(text: &str) -> Result<&'static [u8], String> {
     match text {
@@ -331,6 +349,18 @@ mod tests {
         assert_eq!(size_range("32-512"), Ok((32, 512)));
         assert_eq!(size_range("1kB"), Ok((1000, 1000)));
         assert!(size_range("512-32").is_err());
+    }
+
+    #[test]
+    fn compression_is_a_kind_and_a_level() {
+        assert_eq!(compress("none"), Ok(Compression::None));
+        assert_eq!((compress("gzip"), compress("zstd")), (Ok(Compression::GZIP), Ok(Compression::ZSTD)));
+        assert_eq!(compress("gzip:9"), Ok(Compression::Gzip { level: 9 }));
+        assert_eq!(compress("zstd:19"), Ok(Compression::Zstd { level: 19 }));
+        for text in ["", "none:1", "gzip:", "gzip:0", "gzip:10", "gzip:-1", "zstd:20", "zstd:x", "bzip2"] {
+            assert!(compress(text).is_err(), "{text}");
+        }
+        assert!(compress("gzip:12").is_err_and(|e| e.contains("gzip:6")));
     }
 
     #[test]

@@ -61,6 +61,24 @@ pub enum Event {
     },
     /// The index is written again.
     IndexResumed,
+    /// An archive was compressed.
+    Packed {
+        /// What it is called now; the next rotation may shift it.
+        name: String,
+        /// Its size before.
+        from_bytes: u64,
+        /// Its size now.
+        to_bytes: u64,
+    },
+    /// An archive could not be compressed. It stays as it is.
+    PackFailed {
+        /// What failed.
+        what: String,
+        /// The system's error number, 0 if there is none.
+        errno: i32,
+        /// When it, or another one, is tried.
+        retry: Duration,
+    },
     /// This process flushes no longer.
     Stopped,
 }

@@ -209,6 +209,7 @@ impl Flusher<'_> {
             if let Action::Done(outcome) = action {
                 if matches!(outcome, Outcome::Rotated | Outcome::Truncated) {
                     bump(self.at.mem(), Counter::Rotations, 1);
+                    self.pack_soon();
                 }
                 return Ok(outcome);
             }
@@ -279,7 +280,7 @@ impl Flusher<'_> {
 
     /// Gives the space of a nameless file back, which takes the file system long for a large one (about
     /// 100 ms for 200 MB): on a thread of its own, so that the drain goes on meanwhile.
-    fn let_go(&self, file: Option<LogFile>) {
+    pub(super) fn let_go(&self, file: Option<LogFile>) {
         let Some(file) = file.filter(|_| self.kind != Kind::Helper) else { return };
         let close = move || {
             sys::block_signals();

@@ -53,6 +53,8 @@ impl Flusher<'_> {
         if self.retry_ns != 0 {
             return limit; // a sync that has failed is overdue, and tried again with everything else
         }
+        let pack = self.pack_due_ns().map(|due| due.saturating_sub(sys::monotonic_ns()).max(super::MS));
+        let limit = limit.min(pack.map_or(limit, Duration::from_nanos));
         let (Fsync::Interval(every), Some(since)) = (self.config.fsync, self.dirty_ns) else {
             return limit;
         };

@@ -2,15 +2,17 @@
 //!
 //! The newest comes first: the oldest may be about to fall off, and then the work would be for nothing.
 
-use crate::rotate::Member;
-use crate::rotate::name::Packing;
+use crate::rotate::name::{Packing, Standing};
+use crate::rotate::schedule::Dated;
+use crate::rotate::{Member, Names, Policy};
+use std::cmp::Reverse;
 
 /// An archive that may be packed, or is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Archive {
     /// Its file name.
     pub name: String,
-    /// How many archives are newer. Two files of one number have the same.
+    /// How many archives are newer. Two files of one number, or of one date, have the same.
     pub rank: u32,
     /// How it is packed.
     pub packing: Packing,
@@ -24,20 +26,32 @@ impl Archive {
     }
 }
 
-/// The archives of a numbered chain of at most `backups`, newest first. What is on its way out, or stands beyond the chain,
-/// is left alone.
+/// The archives that have names as the policy makes them, newest first. Of a numbered chain, what is on its way out or stands
+/// beyond its end is left alone.
 #[must_use]
-pub fn archives(log: &str, names: &[String], backups: u32) -> Vec<Archive> {
-    let member = |name: &String| Some((Member::parse(log, name)?, name.clone()));
-    let mut members: Vec<(Member, String)> = names.iter().filter_map(member).collect();
-    members.retain(|(member, _)| member.number <= backups && member.number != Member::OUT);
-    members.sort();
+pub fn archives(log: &str, names: &[String], policy: &Policy) -> Vec<Archive> {
+    let of = |name: &String| match Standing::of(log, name)? {
+        Standing::Log => None,
+        Standing::Dated(Reverse(dated)) => {
+            let (packing, place) = (dated.packing, Dated { packing: Packing::Plain, ..dated });
+            let named = policy.names == Names::Dated;
+            named.then(|| (Standing::Dated(Reverse(place)), packing, name.clone()))
+        }
+        Standing::Numbered(member) => {
+            let place = Member { packing: Packing::Plain, ..member };
+            let named = policy.names == Names::Numbered && member.number <= policy.backups;
+            let stays = named && member.number != Member::OUT;
+            stays.then(|| (Standing::Numbered(place), member.packing, name.clone()))
+        }
+    };
+    let mut all: Vec<(Standing, Packing, String)> = names.iter().filter_map(of).collect();
+    all.sort();
     let (mut rank, mut last) = (0, None);
     let mut archives = Vec::new();
-    for (member, name) in members {
-        rank += u32::from(last.is_some_and(|number| number != member.number));
-        last = Some(member.number);
-        archives.push(Archive { name, rank, packing: member.packing });
+    for (place, packing, name) in all {
+        rank += u32::from(last.as_ref().is_some_and(|last| *last != place));
+        last = Some(place);
+        archives.push(Archive { name, rank, packing });
     }
     archives
 }
@@ -50,7 +64,7 @@ pub fn candidates(archives: &[Archive], delay: u32) -> impl Iterator<Item = &Arc
     archives.iter().filter(move |a| a.packing == Packing::Plain && a.rank >= delay && alone(a))
 }
 
-/// A plain file and a packed one that may be made of it: one number has both, or a rotation since has moved
+/// A plain file and a packed one that may be made of it: one number or date has both, or a rotation since has moved
 /// the plain one, which is shifted first, one place further.
 pub fn pairs(archives: &[Archive]) -> impl Iterator<Item = (&Archive, &Archive)> {
     let near = |plain: &Archive, packed: &Archive| {

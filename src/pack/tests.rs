@@ -1,6 +1,7 @@
 //! Packing and unpacking, what a packed file says of itself, and what is packed next.
 use super::choose::{Archive, archives, candidates, pairs};
 use super::*;
+use crate::rotate::{Names, Policy};
 use proptest::prelude::*;
 
 const ORIGIN: Origin = Origin { dev: 7, ino: 77, bytes: 0, modified_ns: 1_700_000_000_123_456_789 };
@@ -112,8 +113,12 @@ fn names(names: &[&str]) -> Vec<String> {
     names.iter().map(|n| (*n).to_owned()).collect()
 }
 
+fn numbered(backups: u32) -> Policy {
+    Policy { backups, ..Policy::default() }
+}
+
 fn chosen(of: &[&str], delay: u32) -> Vec<String> {
-    let all = archives("app.log", &names(of), 9);
+    let all = archives("app.log", &names(of), &numbered(9));
     candidates(&all, delay).map(|a| a.name.clone()).collect()
 }
 
@@ -149,11 +154,36 @@ fn a_plain_archive_whose_packed_name_is_taken_is_left_alone() {
 }
 
 #[test]
+fn dated_archives_are_packed_in_the_order_of_time_and_only_if_names_are_dated() {
+    let of = names(&[
+        "app.log",
+        "app.log.1",
+        "app.log.2026-05-01",
+        "app.log.2026-05-01.2",
+        "app.log.2026-05-01.10",
+        "app.log.2026-05-02",
+        "app.log.2026-05-01.1.gz",
+        "app.log.2026-05-01.1",
+        "app.log.2026-13-01",
+    ]);
+    let policy = Policy { names: Names::Dated, ..Policy::default() };
+    let all = archives("app.log", &of, &policy);
+    let plain: Vec<&str> = candidates(&all, 1).map(|a| a.name.as_str()).collect();
+    assert_eq!(plain, ["app.log.2026-05-01.10", "app.log.2026-05-01.2", "app.log.2026-05-01"]);
+    assert!(
+        pairs(&all).any(|(a, b)| (&*a.name, &*b.name) == ("app.log.2026-05-01.1", "app.log.2026-05-01.1.gz"))
+    );
+    let all = archives("app.log", &of, &numbered(9));
+    let plain: Vec<&str> = candidates(&all, 0).map(|a| a.name.as_str()).collect();
+    assert_eq!(plain, ["app.log.1"]);
+}
+
+#[test]
 fn a_pair_has_one_number_or_stands_as_a_rotation_leaves_it() {
     let all = archives(
         "app.log",
         &names(&["app.log.1.gz", "app.log.2", "app.log.2.gz", "app.log.3", "app.log.4.zst"]),
-        9,
+        &numbered(9),
     );
     let found: Vec<_> = pairs(&all).map(|(a, b)| (a.name.as_str(), b.name.as_str())).collect();
     let expected =
@@ -187,7 +217,7 @@ proptest! {
     ) {
         let name = |(number, packing): &(u32, usize)| format!("app.log.{number}{}", ["", ".gz", ".zst"][*packing]);
         let all: Vec<String> = present.iter().map(name).collect();
-        let archives: Vec<Archive> = archives("app.log", &all, backups);
+        let archives: Vec<Archive> = archives("app.log", &all, &numbered(backups));
         let numbers: std::collections::BTreeSet<u32> =
             present.iter().map(|(number, _)| *number).filter(|n| *n <= backups).collect();
         let expected: Vec<String> = numbers

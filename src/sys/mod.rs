@@ -16,7 +16,8 @@
 //! | [`Watch`] | Sleeps until one of some files loses its name; `end` wakes it for good. Where the system cannot tell, `new` fails, and the flusher finds out when it wakes up for another reason. |
 //! | [`explain_bus_errors`] | Where a truncated mapping ends a process without a word, the sidecar says why. May do nothing. |
 //! | [`process_gone`] | `true` only on proof. Time and silence are no proof. |
-//! | [`LogFile`], [`dir`] | Positioned writes without append mode, an exclusive non-blocking ownership of the whole file (Windows: a sharing mode that still lets others read, rename and delete), and directory operations that fail rather than overwrite unasked. |
+//! | [`give_way`] | The calling thread, and no other, gets the lowest priority there is, for the processor and for the disk. May do nothing. |
+//! | [`LogFile`], [`dir`] | Positioned writes without append mode, an exclusive non-blocking ownership of the whole file (Windows: a sharing mode that still lets others read, rename and delete), and directory operations that fail rather than overwrite unasked. [`LogFile::resemble`] gives a file owner, rights and time of another one, as far as the platform has them. |
 //! | [`SizeLimitIsAnError`] | While it lives, no limit on the size of files ends the process. Where there is no such limit, it does nothing. |
 //! | [`segment_dir`] | The place of lock files when nobody chose one: the same for every process of the machine, whatever its environment says (so never `TMPDIR` or `TEMP`), emptied at reboot where there is such a place. |
 //!
@@ -48,8 +49,9 @@ mod unix;
 #[cfg(unix)]
 pub use unix::{
     Epoch, LockFile, LogFile, Mapping, SegmentObject, SizeLimitIsAnError, Watch, block_signals, boot_id, dir,
-    explain_bus_errors, full_barrier_everywhere, make_private_dir, monotonic_ns, own_start_time, pid,
-    pid_namespace, process_gone, program_name, resolve_path, segment_dir, stop_myself, unix_ns, user, uuid,
+    explain_bus_errors, full_barrier_everywhere, give_way, make_private_dir, monotonic_ns, own_start_time,
+    pid, pid_namespace, process_gone, program_name, resolve_path, segment_dir, stop_myself, unix_ns, user,
+    uuid,
 };
 // The seam for Windows: `windows/mod.rs` with the same names, and
 // `#[cfg(windows)] mod windows; #[cfg(windows)] pub use windows::{...};`
@@ -90,6 +92,19 @@ impl fmt::Display for FileId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:x}:{}", self.dev, self.ino)
     }
+}
+
+/// What a file that takes another one's place has to have, too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Looks {
+    /// Its length.
+    pub bytes: u64,
+    /// When it was last written, nanoseconds of the Unix epoch.
+    pub modified_ns: i64,
+    /// Permissions.
+    pub mode: u32,
+    /// User and group, where there are such.
+    pub owner: (u32, u32),
 }
 
 /// Where a segment lives.

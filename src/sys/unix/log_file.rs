@@ -16,12 +16,13 @@ use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::path::Path;
 
-use rustix::fs::{fdatasync, ftruncate};
+use rustix::fs::{Mode, Timespec, Timestamps, fchmod, fchown, fdatasync, fsync, ftruncate, futimens};
+use rustix::process::{Gid, Uid};
 
 use super::descriptor::Descriptor;
 use super::file::{Trust, open_guarded, stat_of};
 use super::lock;
-use crate::sys::{Create, FileError, FileId, WriteError};
+use crate::sys::{Create, FileError, FileId, Looks, WriteError};
 
 /// Most pieces that one system call takes (`UIO_MAXIOV`).
 const PIECES: usize = 1024;
@@ -64,6 +65,44 @@ impl LogFile {
     /// When it was last written, in whole seconds since 1970.
     pub fn modified(&self) -> io::Result<i64> {
         Ok(stat_of(self.fd.fd()?)?.st_mtime)
+    }
+
+    /// Length, time, rights and owner.
+    pub fn looks(&self) -> io::Result<Looks> {
+        let stat = stat_of(self.fd.fd()?)?;
+        let ns = i128::from(stat.st_mtime) * 1_000_000_000 + i128::from(stat.st_mtime_nsec);
+        Ok(Looks {
+            bytes: u64::try_from(stat.st_size).map_err(|_| io::Error::other("negative file size"))?,
+            modified_ns: i64::try_from(ns).map_err(|_| io::Error::other("impossible time of a file"))?,
+            mode: stat.st_mode & 0o777,
+            owner: (stat.st_uid, stat.st_gid),
+        })
+    }
+
+    /// Gives the file owner, rights and time of another one, and waits until all of it survives a power loss.
+    pub fn resemble(&self, other: &Looks) -> io::Result<()> {
+        let fd = self.fd.fd()?;
+        let (user, group) = other.owner;
+        if self.looks()?.owner != other.owner {
+            fchown(fd, Some(Uid::from_raw(user)), Some(Gid::from_raw(group)))?;
+        }
+        fchmod(fd, Mode::from_raw_mode(other.mode))?;
+        let time = Timespec {
+            tv_sec: other.modified_ns.div_euclid(1_000_000_000),
+            tv_nsec: other.modified_ns.rem_euclid(1_000_000_000),
+        };
+        futimens(fd, &Timestamps { last_access: time, last_modification: time })?;
+        Ok(fsync(fd)?)
+    }
+
+    /// Some of the bytes from `at` on; 0 at the end.
+    pub fn read_at(&self, bytes: &mut [u8], at: u64) -> io::Result<usize> {
+        loop {
+            match rustix::io::pread(self.fd.fd()?, &mut *bytes, at) {
+                Err(rustix::io::Errno::INTR) => {}
+                done => return Ok(done?),
+            }
+        }
     }
 
     /// How many names it has; 0 = somebody removed it.

@@ -125,3 +125,34 @@ fn rename_new_overwrites_nothing() {
     assert_eq!(names, ["b", "c"]);
     dir::sync(tmp.path()).unwrap();
 }
+
+#[test]
+fn a_file_that_resembles_another_has_its_rights_owner_and_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let (one, other) = (dir.path().join("one"), dir.path().join("other"));
+    let one = create(&one);
+    write(&one, &[b"1234"], 0);
+    std::fs::set_permissions(dir.path().join("one"), std::fs::Permissions::from_mode(0o406)).unwrap();
+    let old = std::time::UNIX_EPOCH - std::time::Duration::from_nanos(1_500_000_001);
+    std::fs::File::open(dir.path().join("one")).unwrap().set_modified(old).unwrap();
+    let mut looks = one.looks().unwrap();
+    assert_eq!((looks.bytes, looks.modified_ns, looks.mode), (4, -1_500_000_001, 0o406));
+    if crate::sys::user() == 0 {
+        looks.owner = (12345, 54321);
+    }
+    let other = create(&other);
+    write(&other, &[b"12"], 0);
+    other.resemble(&looks).unwrap();
+    assert_eq!(other.looks().unwrap(), crate::sys::Looks { bytes: 2, ..looks });
+}
+
+#[test]
+fn a_file_is_read_from_where_it_is_asked_to_its_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = create(&dir.path().join("app.log"));
+    write(&log, &[b"0123456789"], 0);
+    let mut bytes = [0; 8];
+    assert_eq!(log.read_at(&mut bytes, 7).unwrap(), 3);
+    assert_eq!(&bytes[..3], b"789");
+    assert_eq!(log.read_at(&mut bytes, 10).unwrap(), 0);
+}

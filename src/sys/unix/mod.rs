@@ -14,6 +14,8 @@ mod log_file;
 mod map;
 mod object;
 mod path;
+#[allow(unsafe_code)]
+mod priority;
 mod process;
 #[allow(unsafe_code)]
 mod signal;
@@ -28,6 +30,7 @@ pub use log_file::LogFile;
 pub use map::Mapping;
 pub use object::{SegmentObject, segment_dir};
 pub use path::{make_private_dir, resolve_path};
+pub use priority::give_way;
 pub use process::{
     boot_id, monotonic_ns, own_start_time, pid, pid_namespace, process_gone, program_name, unix_ns, user,
     uuid,
