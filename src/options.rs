@@ -481,6 +481,8 @@ impl Options {
         set(&mut running.notes, self.notes.as_ref(), &wanted.notes);
         set(&mut running.death_notes, self.death_notes.as_ref(), &wanted.death_notes);
         set(&mut running.rotate_at, self.rotate_at.as_ref(), &wanted.rotate_at);
+        set(&mut running.compress, self.compress.as_ref(), &wanted.compress);
+        set(&mut running.compress_delay, self.compress_delay.as_ref(), &wanted.compress_delay);
         set(&mut running.on_start, self.on_start.as_ref(), &wanted.on_start);
         set(&mut running.empty_files, self.empty_files.as_ref(), &wanted.empty_files);
     }
@@ -730,6 +732,8 @@ impl Config {
             ("size_rule", rule.to_owned()),
             ("rotate_at", shown(self.rotate_at.as_ref())),
             ("names", lower(format!("{:?}", self.policy.names))),
+            ("compress", self.compress.to_string()),
+            ("compress_delay", self.compress_delay.to_string()),
             ("mode", format!("{:04o}", self.mode)),
             ("fsync", fsync),
             ("notes", lower(format!("{:?}", self.notes))),

@@ -48,6 +48,17 @@ pub enum Compression {
     },
 }
 
+/// As it is typed.
+impl std::fmt::Display for Compression {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+            Self::Gzip { level } => write!(f, "gzip:{level}"),
+            Self::Zstd { level } => write!(f, "zstd:{level}"),
+        }
+    }
+}
+
 impl Compression {
     /// gzip at its usual level.
     pub const GZIP: Self = Self::Gzip { level: 6 };

@@ -5,7 +5,7 @@
 mod common;
 
 use common::{LOG, NAME, Place, ROLE, assert_complete, by_name, until};
-use crlog::{Fsync, Log, Names, Options};
+use crlog::{Compression, Fsync, Log, Names, Options};
 use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(20);
@@ -74,6 +74,23 @@ fn what_one_process_changes_holds_for_the_one_that_flushes() {
     let mut numbers: Vec<u64> = lines.iter().map(|l| l.split(' ').nth(1).unwrap().parse().unwrap()).collect();
     numbers.sort_unstable(); // numbered and dated names are mixed
     assert!(numbers.iter().copied().eq(0..lines.len() as u64));
+}
+
+#[test]
+fn archives_that_are_there_are_packed_when_it_is_asked_for() {
+    let place = Place::new();
+    let log = place.options().backups(3).open().unwrap();
+    let mut w = log.writer().unwrap();
+    for i in 0..3 {
+        w.append(format!("p {i}").as_bytes()).unwrap();
+        log.rotate(LONG).unwrap();
+    }
+    let packed = || (1..=3).filter(|i| place.path().join(format!("app.log.{i}.gz")).exists()).count();
+    assert_eq!(packed(), 0);
+    log.change(&place.options().compress(Compression::GZIP).compress_delay(1)).unwrap();
+    until(LONG, "all but the newest are packed", || packed() == 2);
+    log.change(&place.options().compress_delay(0)).unwrap();
+    until(LONG, "all are packed", || packed() == 3);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::args::PlaceArgs;
 use crate::console::{Console, Failure};
 use crate::units::{self, show_when_full};
 use clap::Args;
-use crlog::{Fsync, Live, Names, Notes, Options, Severity, SizeRule, WhenFull};
+use crlog::{Compression, Fsync, Live, Names, Notes, Options, Severity, SizeRule, WhenFull};
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -54,6 +54,14 @@ pub struct SetArgs {
     #[arg(long, value_name = "HOW", value_parser = units::names)]
     names: Option<Names>,
 
+    /// Pack archives from now on: none, gzip[:LEVEL] or zstd[:LEVEL]
+    #[arg(long, value_name = "HOW", value_parser = units::compress)]
+    compress: Option<Compression>,
+
+    /// Leave the N newest archives as they are
+    #[arg(long, value_name = "N")]
+    compress_delay: Option<u32>,
+
     /// Permissions of the files that are made from now on, in octal
     #[arg(long, value_name = "MODE", value_parser = units::mode)]
     mode: Option<u32>,
@@ -96,6 +104,8 @@ impl SetArgs {
         let o = with(o, self.size_rule, Options::size_rule);
         let o = with(o, self.rotate_at.as_deref(), |o, times| o.rotate_at(times));
         let o = with(o, self.names, Options::names);
+        let o = with(o, self.compress, Options::compress);
+        let o = with(o, self.compress_delay, Options::compress_delay);
         let o = with(o, self.mode, Options::mode);
         let o = with(o, self.fsync, Options::fsync);
         let o = with(o, self.notes, Options::notes);
