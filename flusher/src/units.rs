@@ -23,10 +23,20 @@ const SIZES: &[(&str, u64)] = &[
     ("GiB", 1 << 30),
 ];
 
-const TIMES: &[(&str, u64)] = &[("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
+/// The names of a unit of time, and its milliseconds.
+const TIMES: &[(&[&str], u64)] = &[
+    (&["ms", "msec", "millisecond", "milliseconds"], 1),
+    (&["s", "sec", "second", "seconds"], 1000),
+    (&["m", "min", "minute", "minutes"], 60_000),
+    (&["h", "hour", "hours"], 3_600_000),
+    (&["d", "day", "days"], 86_400_000),
+    (&["w", "week", "weeks"], 604_800_000),
+];
+
+const TOO_LARGE: &str = "the number is too large";
 
 /// Digits and what follows them, with the reason if there are no digits or too many.
-fn split(text: &str, example: &str) -> Result<(u64, String), String> {
+fn split<'a>(text: &'a str, example: &str) -> Result<(u64, &'a str), String> {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (digits, unit) = text.split_at(end);
     if unit.starts_with(['.', ',']) {
@@ -35,26 +45,38 @@ fn split(text: &str, example: &str) -> Result<(u64, String), String> {
     if digits.is_empty() {
         return Err(format!("digits and a unit are expected, for example {example}"));
     }
-    let number = digits.parse().map_err(|_| "the number is too large".to_string())?;
-    Ok((number, unit.trim_start().to_string()))
+    let number = digits.parse().map_err(|_| TOO_LARGE.to_string())?;
+    Ok((number, unit.trim_start()))
 }
 
-fn scaled(text: &str, units: &[(&str, u64)], example: &str, choice: &str) -> Result<u64, String> {
-    let (number, unit) = split(text, example)?;
-    let Some((_, factor)) = units.iter().find(|(name, _)| *name == unit) else {
-        return Err(format!("unit {unit:?} is not known: use {choice}"));
-    };
-    number.checked_mul(*factor).ok_or_else(|| "the number is too large".to_string())
-}
-
-/// `10MB` (powers of 1000), `8MiB` (powers of 1024), or plain bytes.
+/// `10MB` or `10 MB` (powers of 1000), `8MiB` (powers of 1024), or plain bytes.
 pub fn size(text: &str) -> Result<u64, String> {
-    scaled(text, SIZES, "1500kB", "B, kB, MB, GB (powers of 1000) or KiB, MiB, GiB (powers of 1024)")
+    let (number, unit) = split(text.trim(), "1500kB")?;
+    let Some((_, factor)) = SIZES.iter().find(|(name, _)| *name == unit) else {
+        return Err(format!(
+            "unit {unit:?} is not known: use B, kB, MB, GB (powers of 1000) or KiB, MiB, GiB (powers of 1024)"
+        ));
+    };
+    number.checked_mul(*factor).ok_or_else(|| TOO_LARGE.to_string())
 }
 
-/// `500ms`, `1s`, `2m`, `1h`.
+/// `500ms`, `1s`, `2 min`, `1 h 30 min`, `7 days`.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    scaled(text, TIMES, "1500ms", "ms, s, m or h").map(Duration::from_millis)
+    let (mut rest, mut sum) = (text.trim(), 0u64);
+    loop {
+        let (number, tail) = split(rest, "1500ms")?;
+        let end = tail.find(|c: char| c.is_ascii_digit() || c.is_whitespace()).unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(end);
+        let Some((_, factor)) = TIMES.iter().find(|(names, _)| names.contains(&unit)) else {
+            return Err(format!("unit {unit:?} is not known: use ms, s, m or h, days or weeks"));
+        };
+        let part = number.checked_mul(*factor).and_then(|part| sum.checked_add(part));
+        sum = part.ok_or_else(|| TOO_LARGE.to_string())?;
+        rest = tail.trim_start();
+        if rest.is_empty() {
+            return Ok(Duration::from_millis(sum));
+        }
+    }
 }
 
 /// Two sizes with a dash between them, or one.
@@ -118,22 +140,43 @@ pub fn when_full(text: &str) -> Result<(Option<Severity>, WhenFull), String> {
     Ok((level, policy))
 }
 
-/// The same as it is typed; a time that cannot be, of less than a millisecond, is rounded up.
+/// Several of these with commas between them: `drop, error=block`.
+pub fn when_full_list(text: &str) -> Result<Vec<(Option<Severity>, WhenFull)>, String> {
+    text.split(',').map(|one| when_full(one.trim())).collect()
+}
+
+/// A time as it is typed; one that cannot be, of a part of a millisecond, is rounded up.
+pub fn show_exact_time(time: Duration) -> String {
+    match time.subsec_nanos() {
+        0 => format!("{}s", time.as_secs()),
+        _ => format!("{}ms", time.as_nanos().div_ceil(1_000_000)),
+    }
+}
+
+/// A policy as it is typed.
 pub fn show_when_full(policy: WhenFull) -> String {
     match policy {
         WhenFull::Block => "block".into(),
-        WhenFull::BlockFor(time) if time.subsec_nanos() == 0 => format!("block:{}s", time.as_secs()),
-        WhenFull::BlockFor(time) => format!("block:{}ms", time.as_nanos().div_ceil(1_000_000)),
+        WhenFull::BlockFor(time) => format!("block:{}", show_exact_time(time)),
         WhenFull::Drop => "drop".into(),
         WhenFull::WriteThrough => "write-through".into(),
     }
 }
 
-/// `yes` or `no`.
+/// When to sync, as it is typed.
+pub fn show_fsync(fsync: Fsync) -> String {
+    match fsync {
+        Fsync::None => "none".into(),
+        Fsync::Interval(time) => format!("interval:{}", show_exact_time(time)),
+        Fsync::Batch => "batch".into(),
+    }
+}
+
+/// `yes` or `no`, and other words for it.
 pub fn yes(text: &str) -> Result<bool, String> {
     match text {
-        "yes" => Ok(true),
-        "no" => Ok(false),
+        "yes" | "true" | "on" => Ok(true),
+        "no" | "false" | "off" => Ok(false),
         _ => Err("use yes or no".into()),
     }
 }
@@ -319,11 +362,52 @@ mod tests {
     fn times_and_fsync() {
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        for (text, seconds) in [
+            ("1 h 30 min", 5400),
+            ("1h30m", 5400),
+            (" 7 days ", 604_800),
+            ("1week 1 d", 691_200),
+            ("1 second 2 minutes", 121),
+        ] {
+            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for (text, reason) in [
+            ("", "digits and a unit"),
+            ("1 h and 30 min", "digits and a unit"),
+            ("1.5 h", "no fractions"),
+            ("1 h 30", "unit \"\" is not known"),
+            ("3 months", "\"months\" is not known"),
+            ("30500568905 weeks", "too large"),
+            ("30500568904 weeks 7 days", "too large"),
+        ] {
+            assert!(duration(text).is_err_and(|e| e.contains(reason)), "{text}");
+        }
         assert!(duration("5").is_err_and(|e| e.contains("ms, s, m or h")));
         assert_eq!(fsync("interval:1s"), Ok(Fsync::Interval(Duration::from_secs(1))));
         assert_eq!(fsync("batch"), Ok(Fsync::Batch));
         for bad in ["interval", "interval:", "interval:0s", "always", "none:1s"] {
             assert!(fsync(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_policies_is_read_in_its_order() {
+        let all = when_full_list("drop, error=block,critical=block: 2 s");
+        let want = vec![
+            (None, WhenFull::Drop),
+            (Some(Severity::Error), WhenFull::Block),
+            (Some(Severity::Critical), WhenFull::BlockFor(Duration::from_secs(2))),
+        ];
+        assert_eq!(all, Ok(want));
+        for bad in ["", "drop,", "drop;block", "loud=drop"] {
+            assert!(when_full_list(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn when_to_sync_is_shown_as_it_is_typed() {
+        for text in ["none", "batch", "interval:1s", "interval:1500ms"] {
+            assert_eq!(fsync(text).map(show_fsync), Ok(text.to_owned()));
         }
     }
 
