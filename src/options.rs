@@ -380,6 +380,13 @@ impl Options {
         Log::open(self)
     }
 
+    /// Whether these options are possible together: what opening would say about them, without opening
+    /// anything. The log's path and the places of its parts are not looked at.
+    pub fn check(&self) -> Result<(), OpenError> {
+        self.geometry()?;
+        self.config().map(|_| ())
+    }
+
     pub(crate) fn geometry(&self) -> Result<Geometry, OpenError> {
         let bytes = self.ring_bytes.unwrap_or(DEFAULT_RING_BYTES);
         if !(RING_BYTES_MIN..=RING_BYTES_MAX).contains(&bytes) {
@@ -982,6 +989,7 @@ mod tests {
 
     #[test]
     fn absurd_options_are_refused_with_a_reason() {
+        assert!(Options::new("x").check().is_ok());
         for o in [
             Options::new("x").ring_bytes(1),
             Options::new("x").ring_bytes(u64::MAX),
@@ -995,6 +1003,7 @@ mod tests {
             Options::new("x").compress(Compression::Gzip { level: 0 }),
             Options::new("x").compress(Compression::Zstd { level: 20 }),
         ] {
+            assert!(o.check().is_err(), "{o:?}");
             assert!(o.geometry().is_err() || o.config().is_err());
         }
     }
