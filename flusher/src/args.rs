@@ -1,11 +1,13 @@
 //! What a log is to be, as arguments; the same for every program that may be the first to open it.
 
-use crate::console::Console;
+use crate::config::keys::{self, help, typed};
+use crate::config::possible;
+use crate::config::setting::Setting;
+use crate::config::settings::{Origin, Settings};
+use crate::console::{Console, Failure};
 use crate::units;
 use clap::Args;
-use crlog::{
-    Compression, Escape, Fsync, Names, Notes, OnStart, Options, SegmentKind, Severity, SizeRule, WhenFull,
-};
+use crlog::{Options, SegmentKind};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -17,97 +19,76 @@ pub struct LogArgs {
     #[arg(value_name = "LOGFILE")]
     pub path: PathBuf,
 
-    /// Rotate before the file grows beyond this size, such as 10MB or 64MiB; 0 never rotates
-    #[arg(long, value_name = "SIZE", value_parser = units::size, requires = "backups")]
-    pub max_bytes: Option<u64>,
+    /// What it is to be.
+    #[command(flatten)]
+    pub settings: SettingArgs,
+}
 
-    /// Keep this many rotated files, LOGFILE.1 (newest) to LOGFILE.N; with 0 a full file is emptied
-    #[arg(long, value_name = "N")]
-    pub backups: Option<u32>,
+/// An argument for each of [`keys::KEYS`], under the same name.
+#[derive(Args, Clone, Debug, Default)]
+pub struct SettingArgs {
+    #[arg(long, value_name = "SIZE", value_parser = typed("max_bytes"), help = help("max_bytes"))]
+    max_bytes: Option<Setting>,
 
-    /// strict: no file is ever larger than --max-bytes; check-before: rotate before the first
-    /// record that finds the file full [default: strict]
-    #[arg(long, value_name = "RULE", value_parser = units::size_rule)]
-    pub size_rule: Option<SizeRule>,
+    #[arg(long, value_name = "N", value_parser = typed("backups"), help = help("backups"))]
+    backups: Option<Setting>,
 
-    /// Rotate at times: hourly, 'daily 03:00 Europe/Berlin', 'weekly Monday 03:00', 'monthly 1 00:00', five fields like
-    /// cron's, or as in Python S, M, H, D, MIDNIGHT, W0 to W6, such as 'H 6'
-    #[arg(long, value_name = "TIMES", value_parser = units::times)]
-    pub rotate_at: Option<String>,
+    #[arg(long, value_name = "RULE", value_parser = typed("size_rule"), help = help("size_rule"))]
+    size_rule: Option<Setting>,
 
-    /// What archives are called: numbered (LOGFILE.1 is the newest) or dated (LOGFILE.2026-05-01), of which all are kept
-    /// [default: dated with --rotate-at, else numbered]
-    #[arg(long, value_name = "HOW", value_parser = units::names)]
-    pub names: Option<Names>,
+    #[arg(long, value_name = "TIMES", value_parser = typed("rotate_at"), help = help("rotate_at"))]
+    rotate_at: Option<Setting>,
 
-    /// What the first process does with a log file that is there: append, or rotate it first [default: append]
-    #[arg(long, value_name = "WHAT", value_parser = units::on_start)]
-    pub on_start: Option<OnStart>,
+    #[arg(long, value_name = "HOW", value_parser = typed("names"), help = help("names"))]
+    names: Option<Setting>,
 
-    /// Rotate at the times of --rotate-at also if nothing was logged since the last one
-    #[arg(long, requires = "rotate_at")]
-    pub empty_files: bool,
+    #[arg(long, value_name = "WHAT", value_parser = typed("on_start"), help = help("on_start"))]
+    on_start: Option<Setting>,
 
-    /// Size of the ring in shared memory, 256KiB to 512MiB; a quarter of it is the longest record
-    /// [default: 8MiB]
-    #[arg(long, value_name = "SIZE", value_parser = units::size)]
-    pub ring_size: Option<u64>,
+    #[arg(long, value_name = "yes|no", value_parser = typed("empty_files"), help = help("empty_files"), num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
+    empty_files: Option<Setting>,
 
-    /// Permissions of the log files, in octal [default: 0640]
-    #[arg(long, value_name = "MODE", value_parser = units::mode)]
-    pub mode: Option<u32>,
+    #[arg(long, value_name = "SIZE", value_parser = typed("ring_size"), help = help("ring_size"))]
+    ring_size: Option<Setting>,
 
-    /// Make the file reach the disk: none, interval:TIME or batch [default: none]
-    #[arg(long, value_name = "WHEN", value_parser = units::fsync)]
-    pub fsync: Option<Fsync>,
+    #[arg(long, value_name = "MODE", value_parser = typed("mode"), help = help("mode"))]
+    mode: Option<Setting>,
 
-    /// What ends each record in the file: lf, crlf, nul or none [default: lf]
-    #[arg(long, value_name = "END", value_parser = units::terminator)]
-    pub terminator: Option<&'static [u8]>,
+    #[arg(long, value_name = "WHEN", value_parser = typed("fsync"), help = help("fsync"))]
+    fsync: Option<Setting>,
 
-    /// What to do with a record when the ring is full: block, block:TIME, drop or write-through; after SEVERITY=
-    /// for records of one severity. May be given several times [default: block]
-    #[arg(long, value_name = "[SEVERITY=]POLICY", value_parser = units::when_full)]
-    pub when_full: Vec<(Option<Severity>, WhenFull)>,
+    #[arg(long, value_name = "END", value_parser = typed("terminator"), help = help("terminator"))]
+    terminator: Option<Setting>,
 
-    /// How much of the ring is kept for records of severity warn and above [default: a sixteenth]
-    #[arg(long, value_name = "SIZE", value_parser = units::size)]
-    pub reserve: Option<u64>,
+    #[arg(long, value_name = "[SEVERITY=]POLICY", value_parser = typed("when_full"), help = help("when_full"))]
+    when_full: Vec<Setting>,
 
-    /// Every call of every process returns only when its record is on the disk; they share the syncs
-    #[arg(long)]
-    pub durable: bool,
+    #[arg(long, value_name = "SIZE", value_parser = typed("reserve"), help = help("reserve"))]
+    reserve: Option<Setting>,
 
-    /// A checksum for each record in the ring [default: only with --segment FILE]
-    #[arg(long, value_name = "yes|no", value_parser = units::yes)]
-    pub checksums: Option<bool>,
+    #[arg(long, value_name = "yes|no", value_parser = typed("durable"), help = help("durable"), num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
+    durable: Option<Setting>,
 
-    /// How crlog's own lines in the log look, such as those that tell of dropped records: text, json or off
-    /// [default: text; off with --terminator none]
-    #[arg(long, value_name = "HOW", value_parser = units::notes)]
-    pub notes: Option<Notes>,
+    #[arg(long, value_name = "yes|no", value_parser = typed("checksums"), help = help("checksums"))]
+    checksums: Option<Setting>,
 
-    /// A line in the log for each process that died without leaving
-    #[arg(long)]
-    pub death_notes: bool,
+    #[arg(long, value_name = "HOW", value_parser = typed("notes"), help = help("notes"))]
+    notes: Option<Setting>,
 
-    /// An index beside the log, with which `crlog verify` proves that no record is missing
-    #[arg(long)]
-    pub index: bool,
+    #[arg(long, value_name = "yes|no", value_parser = typed("death_notes"), help = help("death_notes"), num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
+    death_notes: Option<Setting>,
 
-    /// Write what could forge a line or steer a terminal as escape sequences: none, controls (control characters but
-    /// tab and line feed) or lines (line breaks, too) [default: none]
-    #[arg(long, value_name = "WHAT", value_parser = units::escape)]
-    pub escape: Option<Escape>,
+    #[arg(long, value_name = "yes|no", value_parser = typed("index"), help = help("index"), num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
+    index: Option<Setting>,
 
-    /// Pack rotated files, in a thread of low priority: none, gzip, gzip:LEVEL (1 to 9), or, if it was built in, zstd,
-    /// zstd:LEVEL (1 to 19) [default: none; gzip is gzip:6, zstd is zstd:3]
-    #[arg(long, value_name = "HOW", value_parser = units::compress)]
-    pub compress: Option<Compression>,
+    #[arg(long, value_name = "WHAT", value_parser = typed("escape"), help = help("escape"))]
+    escape: Option<Setting>,
 
-    /// Do not pack the newest N rotated files [default: 0]
-    #[arg(long, value_name = "N")]
-    pub compress_delay: Option<u32>,
+    #[arg(long, value_name = "HOW", value_parser = typed("compress"), help = help("compress"))]
+    compress: Option<Setting>,
+
+    #[arg(long, value_name = "N", value_parser = typed("compress_delay"), help = help("compress_delay"))]
+    compress_delay: Option<Setting>,
 
     /// Where the log is found besides its path.
     #[command(flatten)]
@@ -117,13 +98,12 @@ pub struct LogArgs {
 /// Where the shared parts of a log live; all processes of a log must say the same.
 #[derive(Args, Clone, Debug, Default)]
 pub struct PlaceArgs {
-    /// The ring: shm, or the path of a file to map (for containers that share a volume)
-    /// [default: shm]
-    #[arg(long, value_name = "shm|FILE", value_parser = units::segment)]
+    /// The ring.
+    #[arg(long, value_name = "shm|FILE", value_parser = units::segment, help = help("segment"))]
     pub segment: Option<SegmentKind>,
 
-    /// Directory of the lock file, on a local file system [default: beside the ring]
-    #[arg(long, value_name = "DIR")]
+    /// Directory of the lock file.
+    #[arg(long, value_name = "DIR", help = help("lock_dir"))]
     pub lock_dir: Option<PathBuf>,
 }
 
@@ -154,77 +134,51 @@ impl PlaceArgs {
     }
 }
 
+impl SettingArgs {
+    /// All that was said.
+    pub fn settings(&self) -> Settings {
+        let each = [
+            &self.max_bytes,
+            &self.backups,
+            &self.size_rule,
+            &self.rotate_at,
+            &self.names,
+            &self.on_start,
+            &self.empty_files,
+            &self.ring_size,
+            &self.mode,
+            &self.fsync,
+            &self.terminator,
+            &self.reserve,
+            &self.durable,
+            &self.checksums,
+            &self.notes,
+            &self.death_notes,
+            &self.index,
+            &self.escape,
+            &self.compress,
+            &self.compress_delay,
+        ];
+        let place =
+            [self.place.segment.clone().map(keys::segment), self.place.lock_dir.clone().map(keys::lock_dir)];
+        let mut settings = Settings::default();
+        for setting in
+            each.into_iter().flatten().chain(&self.when_full).cloned().chain(place.into_iter().flatten())
+        {
+            settings.put(setting, Origin::CommandLine);
+        }
+        settings
+    }
+}
+
 impl LogArgs {
     /// The library's options for these arguments.
-    pub fn options(&self, name: &str) -> Options {
-        let mut o = self.place.apply(Options::new(&self.path).name(name));
-        if let Some(bytes) = self.max_bytes {
-            o = o.max_bytes(bytes);
+    pub fn options(&self, name: &str) -> Result<Options, Failure> {
+        let settings = self.settings.settings();
+        match possible::of_one(&settings, &Origin::CommandLine).first() {
+            Some(problem) => Err(Failure::usage(problem)),
+            None => Ok(settings.apply(Options::new(&self.path).name(name))),
         }
-        if let Some(count) = self.backups {
-            o = o.backups(count);
-        }
-        if let Some(rule) = self.size_rule {
-            o = o.size_rule(rule);
-        }
-        if let Some(times) = &self.rotate_at {
-            o = o.rotate_at(times);
-        }
-        if let Some(names) = self.names {
-            o = o.names(names);
-        }
-        if let Some(what) = self.on_start {
-            o = o.on_start(what);
-        }
-        if self.empty_files {
-            o = o.empty_files(true);
-        }
-        if let Some(bytes) = self.ring_size {
-            o = o.ring_bytes(bytes);
-        }
-        if let Some(mode) = self.mode {
-            o = o.mode(mode);
-        }
-        if let Some(fsync) = self.fsync {
-            o = o.fsync(fsync);
-        }
-        if let Some(bytes) = self.terminator {
-            o = o.terminator(bytes);
-        }
-        for &(severity, policy) in &self.when_full {
-            o = match severity {
-                Some(severity) => o.when_full_for(severity, policy),
-                None => o.when_full(policy),
-            };
-        }
-        if let Some(bytes) = self.reserve {
-            o = o.reserve_bytes(bytes);
-        }
-        if let Some(yes) = self.checksums {
-            o = o.checksums(yes);
-        }
-        if let Some(notes) = self.notes {
-            o = o.notes(notes);
-        }
-        if let Some(escape) = self.escape {
-            o = o.escape(escape);
-        }
-        if let Some(how) = self.compress {
-            o = o.compress(how);
-        }
-        if let Some(files) = self.compress_delay {
-            o = o.compress_delay(files);
-        }
-        if self.durable {
-            o = o.durable(true);
-        }
-        if self.death_notes {
-            o = o.death_notes(true);
-        }
-        if self.index {
-            o = o.index(true);
-        }
-        o
     }
 }
 

@@ -7,6 +7,8 @@
 //! |---|---|
 //! | [`console`] | the only place that prints; exit statuses |
 //! | [`units`], [`args`] | what a person types, and the options of a log made of it |
+//! | [`config`] | the same in a file and in the environment; **the one list of what can be configured** |
+//! | [`paths`] | names of files |
 //! | [`signals`] | signals turned into calls |
 //! | [`sidecar`] | `crlog-flusher` |
 //! | [`pipe`], [`lines`] | `crlog pipe`: standard input, line by line |
@@ -20,10 +22,12 @@
 //! | [`stress`], [`demo`] | real processes that are killed and stopped, and the check of what they wrote |
 
 pub mod args;
+pub mod config;
 pub mod console;
 pub mod demo;
 pub mod doctor;
 pub mod lines;
+pub mod paths;
 pub mod pipe;
 pub mod recover;
 pub mod rotate;

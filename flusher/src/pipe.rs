@@ -63,7 +63,7 @@ struct LeftOut {
 pub fn main(args: &PipeArgs, console: Console) -> Result<u8, Failure> {
     let interrupt =
         Interrupt::new().map_err(|e| Failure::failed(format!("signals cannot be handled: {e}")))?;
-    let log = args.log.options("crlog pipe").open().map_err(Failure::failed)?;
+    let log = args.log.options("crlog pipe")?.open().map_err(Failure::failed)?;
     tell_differences(console, &log.differences());
     let mut appender = Appender::new(&log, args.severity)?;
     let mut lines = Lines::new(log.record_bytes_max());

@@ -122,7 +122,7 @@ pub fn fsync(text: &str) -> Result<Fsync, String> {
 /// `block`, `block:2s`, `drop` or `write-through`, for all severities or, after `error=`, for one.
 pub fn when_full(text: &str) -> Result<(Option<Severity>, WhenFull), String> {
     let (level, policy) = match text.split_once('=') {
-        Some((level, policy)) => (Some(severity(level)?), policy),
+        Some((level, policy)) => (Some(severity(level.trim_end())?), policy.trim_start()),
         None => (None, text),
     };
     let policy = match policy.split_once(':') {
@@ -392,7 +392,7 @@ mod tests {
 
     #[test]
     fn a_list_of_policies_is_read_in_its_order() {
-        let all = when_full_list("drop, error=block,critical=block: 2 s");
+        let all = when_full_list("drop, error = block,critical=block: 2 s");
         let want = vec![
             (None, WhenFull::Drop),
             (Some(Severity::Error), WhenFull::Block),

@@ -2,6 +2,7 @@
 
 use super::facts::{Directory, Facts, File, FileSystem, Process, Seen, Trust};
 use crate::args::PlaceArgs;
+use crate::paths::real_path;
 use crlog::{OpenError, Options, SegmentKind, Stats};
 use rustix::fs::{Access, AtFlags, CWD, FileType, accessat, lstat, stat, statfs, statvfs};
 use std::collections::BTreeMap;
@@ -42,19 +43,6 @@ pub fn facts(typed: &Path, place: &PlaceArgs) -> Facts {
         path: path.display().to_string(),
         segment: segment.display().to_string(),
         seen,
-    }
-}
-
-/// The one name of a file, also where the library refuses it.
-fn real_path(typed: &Path) -> PathBuf {
-    if let Ok(path) = crlog::names::canonical(typed) {
-        return path;
-    }
-    let parent = typed.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    match (typed.canonicalize(), parent.canonicalize(), typed.file_name()) {
-        (Ok(path), _, _) => path,
-        (_, Ok(parent), Some(name)) => parent.join(name),
-        _ => typed.to_owned(),
     }
 }
 

@@ -1,0 +1,393 @@
+//! **The one list of what can be configured.** An option is added here, with its argument in [`crate::args`]; the
+//! names in a configuration file and in the environment follow from it, and tests prove that arguments, library and
+//! documentation agree with it.
+
+use super::given::{Given, What, wrong_kind};
+use super::setting::{Setting, Value};
+use crate::units::{self, show_fsync, show_when_full};
+use crlog::{Options, SegmentKind, Severity, WhenFull};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// What holds if nobody says anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Default {
+    /// This, as TOML.
+    Is(&'static str),
+    /// Something that depends on other things: in words.
+    Words(&'static str),
+}
+
+/// Something that can be configured.
+#[derive(Debug)]
+pub struct Key {
+    /// Its name in a file. With dashes it is the argument, in capitals behind `CRLOG_` the environment's.
+    pub name: &'static str,
+    /// Other names that somebody may try, such as the library's.
+    pub also: &'static [&'static str],
+    /// What it does: the text of `--help`.
+    pub help: &'static str,
+    /// What can be written, as TOML.
+    pub example: &'static str,
+    /// What holds if nothing is written.
+    pub default: Default,
+    reader: fn(&Given<'_>) -> Result<Setting, String>,
+}
+
+impl Key {
+    /// Reads a value; the reason if it is not possible says what can be written instead.
+    pub fn read(&self, given: &Given<'_>) -> Result<Setting, String> {
+        (self.reader)(given).map(|setting| setting.of(self.name))
+    }
+
+    /// The argument's name.
+    pub fn argument(&self) -> String {
+        format!("--{}", self.name.replace('_', "-"))
+    }
+
+    /// The environment's name.
+    pub fn variable(&self) -> String {
+        format!("CRLOG_{}", self.name.to_ascii_uppercase())
+    }
+}
+
+/// The key of the log itself, which is not a setting: see [`super::file`].
+pub const PATH: &str = "path";
+
+/// All of them, in the order in which they are shown.
+pub const KEYS: &[Key] = &[
+    Key {
+        name: "max_bytes",
+        also: &["max_size"],
+        help: "Rotate before the file grows beyond this size, such as 10MB or 64MiB; 0 never rotates",
+        example: "\"10 MB\"",
+        default: Default::Is("0"),
+        reader: |g| size(g, Options::max_bytes),
+    },
+    Key {
+        name: "backups",
+        also: &["backup_count", "count"],
+        help: "Keep this many rotated files, LOGFILE.1 (newest) to LOGFILE.N; with 0 a full file is emptied",
+        example: "5",
+        default: Default::Is("0"),
+        reader: |g| {
+            let count = g.count()?;
+            Ok(Setting::new(Value::Number(count.into()), move |o| o.backups(count)))
+        },
+    },
+    Key {
+        name: "size_rule",
+        also: &[],
+        help: "strict: no file is ever larger than --max-bytes; check-before: rotate before the first record that finds \
+               the file full [default: strict]",
+        example: "\"check-before\"",
+        default: Default::Is("\"strict\""),
+        reader: |g| word(g, units::size_rule, Options::size_rule),
+    },
+    Key {
+        name: "rotate_at",
+        also: &["rotate", "when", "rotation"],
+        help: "Rotate at times: hourly, 'daily 03:00 Europe/Berlin', 'weekly Monday 03:00', 'monthly 1 00:00', five fields \
+               like cron's, or as in Python S, M, H, D, MIDNIGHT, W0 to W6, such as 'H 6'",
+        example: "\"daily 03:00 Europe/Berlin\"",
+        default: Default::Words("never"),
+        reader: |g| {
+            let times = g.text(units::times)?;
+            Ok(Setting::new(Value::Text(times.clone()), move |o| o.rotate_at(&times)))
+        },
+    },
+    Key {
+        name: "names",
+        also: &["naming"],
+        help: "What archives are called: numbered (LOGFILE.1 is the newest) or dated (LOGFILE.2026-05-01), of which all are \
+               kept [default: dated with --rotate-at, else numbered]",
+        example: "\"dated\"",
+        default: Default::Words("\"dated\" with rotate_at, else \"numbered\""),
+        reader: |g| word(g, units::names, Options::names),
+    },
+    Key {
+        name: "on_start",
+        also: &[],
+        help: "What the first process does with a log file that is there: append, or rotate it first [default: append]",
+        example: "\"rotate\"",
+        default: Default::Is("\"append\""),
+        reader: |g| word(g, units::on_start, Options::on_start),
+    },
+    Key {
+        name: "empty_files",
+        also: &["rotate_empty"],
+        help: "Rotate at the times of --rotate-at also if nothing was logged since the last one",
+        example: "true",
+        default: Default::Is("false"),
+        reader: |g| truth(g, Options::empty_files),
+    },
+    Key {
+        name: "ring_size",
+        also: &["ring_bytes"],
+        help: "Size of the ring in shared memory, 256KiB to 512MiB; a quarter of it is the longest record [default: 8MiB]",
+        example: "\"8 MiB\"",
+        default: Default::Is("\"8 MiB\""),
+        reader: |g| size(g, Options::ring_bytes),
+    },
+    Key {
+        name: "mode",
+        also: &["permissions"],
+        help: "Permissions of the log files, in octal [default: 0640]",
+        example: "\"0640\"",
+        default: Default::Is("\"0640\""),
+        reader: |g| {
+            let mode = g.mode()?;
+            Ok(Setting::new(Value::Text(format!("{mode:04o}")), move |o| o.mode(mode)))
+        },
+    },
+    Key {
+        name: "fsync",
+        also: &["sync"],
+        help: "Make the file reach the disk: none, interval:TIME or batch [default: none]",
+        example: "\"interval:1s\"",
+        default: Default::Is("\"none\""),
+        reader: |g| {
+            let fsync = g.text(units::fsync)?;
+            Ok(Setting::new(Value::Text(show_fsync(fsync)), move |o| o.fsync(fsync)))
+        },
+    },
+    Key {
+        name: "terminator",
+        also: &[],
+        help: "What ends each record in the file: lf, crlf, nul or none [default: lf]",
+        example: "\"crlf\"",
+        default: Default::Is("\"lf\""),
+        reader: |g| word(g, units::terminator, |o, bytes| o.terminator(bytes)),
+    },
+    Key {
+        name: "when_full",
+        also: &["when_full_for"],
+        help: "What to do with a record when the ring is full: block, block:TIME, drop or write-through; after SEVERITY= \
+               for records of one severity. May be given several times [default: block]",
+        example: "\"drop, error=block\"",
+        default: Default::Is("\"block\""),
+        reader: |g| when_full(g.what).map(policies),
+    },
+    Key {
+        name: "reserve",
+        also: &["reserve_bytes"],
+        help: "How much of the ring is kept for records of severity warn and above [default: a sixteenth]",
+        example: "\"1 MiB\"",
+        default: Default::Words("a sixteenth of ring_size"),
+        reader: |g| {
+            let bytes = g.size()?;
+            let setting = size(g, Options::reserve_bytes)?;
+            Ok(setting.live(move |log| log.set_reserve_bytes(bytes)))
+        },
+    },
+    Key {
+        name: "durable",
+        also: &[],
+        help: "Every call of every process returns only when its record is on the disk; they share the syncs",
+        example: "true",
+        default: Default::Is("false"),
+        reader: |g| truth(g, Options::durable),
+    },
+    Key {
+        name: "checksums",
+        also: &["checksum"],
+        help: "A checksum for each record in the ring [default: only with --segment FILE]",
+        example: "true",
+        default: Default::Words("true if segment is a file"),
+        reader: |g| truth(g, Options::checksums),
+    },
+    Key {
+        name: "notes",
+        also: &[],
+        help: "How crlog's own lines in the log look, such as those that tell of dropped records: text, json or off \
+               [default: text; off with --terminator none]",
+        example: "\"json\"",
+        default: Default::Words("\"text\"; \"off\" with terminator = \"none\""),
+        reader: |g| word(g, units::notes, Options::notes),
+    },
+    Key {
+        name: "death_notes",
+        also: &[],
+        help: "A line in the log for each process that died without leaving",
+        example: "true",
+        default: Default::Is("false"),
+        reader: |g| truth(g, Options::death_notes),
+    },
+    Key {
+        name: "index",
+        also: &[],
+        help: "An index beside the log, with which `crlog verify` proves that no record is missing",
+        example: "true",
+        default: Default::Is("false"),
+        reader: |g| truth(g, Options::index),
+    },
+    Key {
+        name: "escape",
+        also: &[],
+        help: "Write what could forge a line or steer a terminal as escape sequences: none, controls (control characters \
+               but tab and line feed) or lines (line breaks, too) [default: none]",
+        example: "\"lines\"",
+        default: Default::Is("\"none\""),
+        reader: |g| word(g, units::escape, Options::escape),
+    },
+    Key {
+        name: "compress",
+        also: &["compression", "gzip"],
+        help: "Pack rotated files, in a thread of low priority: none, gzip, gzip:LEVEL (1 to 9), or, if it was built in, zstd, \
+               zstd:LEVEL (1 to 19) [default: none; gzip is gzip:6, zstd is zstd:3]",
+        example: "\"gzip\"",
+        default: Default::Is("\"none\""),
+        reader: |g| {
+            let how = g.text(units::compress)?;
+            Ok(Setting::new(Value::Text(how.to_string()), move |o| o.compress(how)))
+        },
+    },
+    Key {
+        name: "compress_delay",
+        also: &["delay_compress"],
+        help: "Do not pack the newest N rotated files [default: 0]",
+        example: "1",
+        default: Default::Is("0"),
+        reader: |g| {
+            let files = g.count()?;
+            Ok(Setting::new(Value::Number(files.into()), move |o| o.compress_delay(files)))
+        },
+    },
+    Key {
+        name: "segment",
+        also: &["ring"],
+        help: "The ring: shm, or the path of a file to map (for containers that share a volume) [default: shm]",
+        example: "\"/ring/app.ring\"",
+        default: Default::Is("\"shm\""),
+        reader: |g| match g.text(units::segment)? {
+            SegmentKind::Shm => Ok(segment(SegmentKind::Shm)),
+            SegmentKind::File(_) => g.path().map(SegmentKind::File).map(segment),
+        },
+    },
+    Key {
+        name: "lock_dir",
+        also: &["lock_directory"],
+        help: "Directory of the lock file, on a local file system [default: beside the ring]",
+        example: "\"/ring/locks\"",
+        default: Default::Words("beside the ring"),
+        reader: |g| g.path().map(lock_dir),
+    },
+    Key {
+        name: "verbose",
+        also: &[],
+        help: "Tell everything that happens, one line each, on standard error; else only warnings and errors",
+        example: "true",
+        default: Default::Is("false"),
+        reader: |g| truth(g, |o, _| o),
+    },
+];
+
+/// The key of this name.
+pub fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+/// The key that somebody who wrote this name may have meant; `path` is one, too.
+pub fn meant(name: &str) -> Option<&'static str> {
+    let plain = name.replace(['-', ' ', '.'], "_").to_ascii_lowercase();
+    let all =
+        KEYS.iter().flat_map(|key| key.also.iter().chain([&key.name]).map(|written| (*written, key.name)));
+    let scored = all.chain([(PATH, PATH), ("file", PATH), ("log_file", PATH)]).map(|(written, key)| {
+        let same = written.replace('_', "") == plain.replace('_', "");
+        (if same { 1.0 } else { strsim::jaro_winkler(written, &plain) }, key)
+    });
+    scored.filter(|(score, _)| *score > 0.8).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, key)| key)
+}
+
+/// Where the ring is.
+pub fn segment(kind: SegmentKind) -> Setting {
+    let shown = match &kind {
+        SegmentKind::Shm => "shm".to_owned(),
+        SegmentKind::File(path) => shown_path(path),
+    };
+    Setting::new(Value::Text(shown), move |o| o.segment(kind.clone())).of("segment")
+}
+
+/// Where the lock file is.
+pub fn lock_dir(dir: PathBuf) -> Setting {
+    let shown = Value::Text(shown_path(&dir));
+    Setting::new(shown, move |o| o.lock_dir(&dir)).of("lock_dir")
+}
+
+/// The same wherever it is read.
+pub(super) fn shown_path(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+}
+
+/// What an argument of the command line reads with.
+pub fn typed(name: &'static str) -> impl Fn(&str) -> Result<Setting, String> + Clone + Send + Sync + 'static {
+    move |text| {
+        let key = find(name).ok_or_else(|| format!("{name} is not a key"))?;
+        key.read(&Given { what: &What::Text(text.into()), base: Path::new("") })
+    }
+}
+
+/// What `--help` says of it.
+pub fn help(name: &'static str) -> &'static str {
+    find(name).map_or("", |key| key.help)
+}
+
+fn size(given: &Given<'_>, apply: fn(Options, u64) -> Options) -> Result<Setting, String> {
+    let bytes = given.size()?;
+    Ok(Setting::new(Value::Number(bytes), move |o| apply(o, bytes)))
+}
+
+fn truth(given: &Given<'_>, apply: fn(Options, bool) -> Options) -> Result<Setting, String> {
+    let yes = given.truth()?;
+    Ok(Setting::new(Value::Truth(yes), move |o| apply(o, yes)))
+}
+
+/// One of some words, each of which has a meaning of its own.
+fn word<T: Copy + Send + Sync + 'static>(
+    given: &Given<'_>,
+    parse: fn(&str) -> Result<T, String>,
+    apply: fn(Options, T) -> Options,
+) -> Result<Setting, String> {
+    let (text, meaning) = given.text(|text| Ok((text.to_owned(), parse(text)?)))?;
+    Ok(Setting::new(Value::Text(text), move |o| apply(o, meaning)))
+}
+
+type Policies = Vec<(Option<Severity>, WhenFull)>;
+
+fn when_full(what: &What) -> Result<Policies, String> {
+    match what {
+        What::Text(text) => units::when_full_list(text),
+        What::Table(rows) => rows.iter().map(|(name, what)| policy_of(name, what)).collect(),
+        other => Err(wrong_kind(other, "a text in quotes, or a table by severity,")),
+    }
+}
+
+fn policy_of(name: &str, what: &What) -> Result<(Option<Severity>, WhenFull), String> {
+    let severity = units::severity(name).map_err(|e| format!("severity {name:?} is not known: {e}"))?;
+    let What::Text(text) = what else {
+        return Err(format!("{name}: {}", wrong_kind(what, "a text in quotes")));
+    };
+    match units::when_full(text.trim()) {
+        Ok((None, policy)) => Ok((Some(severity), policy)),
+        Ok(_) => Err(format!("{name}: the severity is said already: leave it out in the text")),
+        Err(e) => Err(format!("{name}: {e}")),
+    }
+}
+
+fn policies(all: Policies) -> Setting {
+    let mut each: BTreeMap<usize, WhenFull> = BTreeMap::new();
+    for (severity, policy) in all {
+        let one = severity.as_ref().map(std::slice::from_ref);
+        each.extend(one.unwrap_or(&Severity::ALL).iter().map(|s| (*s as usize, policy)));
+    }
+    let severities = move || {
+        let all = each.clone().into_iter();
+        all.filter_map(|(i, policy)| Some((*Severity::ALL.get(i)?, policy)))
+    };
+    let shown = severities().map(|(severity, policy)| (severity as usize, show_when_full(policy))).collect();
+    let again = severities.clone();
+    Setting::new(Value::BySeverity(shown), move |options| {
+        severities().fold(options, |o, (severity, policy)| o.when_full_for(severity, policy))
+    })
+    .live(move |log| again().try_for_each(|(severity, policy)| log.set_when_full(severity, policy)))
+}

@@ -1,0 +1,16 @@
+//! Paths of logs.
+
+use std::path::{Path, PathBuf};
+
+/// The one name of a file, also where the library refuses it.
+pub fn real_path(typed: &Path) -> PathBuf {
+    if let Ok(path) = crlog::names::canonical(typed) {
+        return path;
+    }
+    let parent = typed.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match (typed.canonicalize(), parent.canonicalize(), typed.file_name()) {
+        (Ok(path), _, _) => path,
+        (_, Ok(parent), Some(name)) => parent.join(name),
+        _ => typed.to_owned(),
+    }
+}

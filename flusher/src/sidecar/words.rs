@@ -1,0 +1,67 @@
+//! What happens, in words for people.
+
+use crate::units::{show_bytes, show_count, show_time};
+use crlog::Event;
+
+/// What is told on standard error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Told {
+    /// Everything that happens.
+    All,
+    /// What somebody may have to look at.
+    Warnings,
+    /// What keeps records from the file, and its end.
+    Errors,
+}
+
+/// The least that must be told for an event to be told.
+pub fn weight(event: &Event) -> Told {
+    match event {
+        Event::Error { .. } | Event::Recovered | Event::IndexInterrupted { .. } | Event::IndexResumed => {
+            Told::Errors
+        }
+        Event::Reaped { lost_unfinished: true, .. } | Event::Moved => Told::Warnings,
+        _ => Told::All,
+    }
+}
+
+/// A sentence.
+pub fn in_words(event: &Event) -> String {
+    match event {
+        Event::Waiting { pid } => {
+            format!("another sidecar, process {pid}, writes the file: waiting to take over")
+        }
+        Event::Elected { epoch, truncated_bytes: 0 } => {
+            format!("writing the file, as flusher number {epoch} of this log")
+        }
+        Event::Elected { epoch, truncated_bytes } => {
+            format!(
+                "writing the file, as flusher number {epoch} of this log; cut {truncated_bytes} bytes that the last one left \
+                 unfinished, they are written again"
+            )
+        }
+        Event::Rotated { file_bytes } => format!("rotated at {}", show_bytes(*file_bytes)),
+        Event::Error { what, retry, .. } => {
+            format!("error: {what}; trying again in {}, records wait in the ring", show_time(*retry))
+        }
+        Event::Recovered => "the error is gone, records are written again".into(),
+        Event::Reopened => "reopened the file".into(),
+        Event::Reaped { pid, name, lost_unfinished, records } => {
+            let lost = if *lost_unfinished { "; the one record it was writing is lost" } else { "" };
+            let records = show_count(*records);
+            format!("process {pid} ({name}) died without leaving, after {records} records: cleaned up{lost}")
+        }
+        Event::Moved => {
+            "somebody removed the shared memory or the lock file of this log: moved to a new one, nothing is lost".into()
+        }
+        Event::IndexInterrupted { what, retry, .. } => {
+            format!(
+                "error: {what}; the log goes on, what is logged meanwhile cannot be verified; trying again in {}",
+                show_time(*retry)
+            )
+        }
+        Event::IndexResumed => "the index is written again".into(),
+        Event::Stopped => "stopped".into(),
+        other => format!("{other:?}"),
+    }
+}
