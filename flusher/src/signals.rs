@@ -21,20 +21,40 @@ fn second_one_ends() -> io::Result<()> {
     Ok(())
 }
 
-/// A thread that steers a sidecar: SIGTERM and SIGINT stop it, SIGUSR1 rotates, SIGHUP reopens.
-pub fn steer(control: Control) -> io::Result<()> {
+/// What a signal asks a sidecar for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// SIGTERM and SIGINT: end in good order.
+    Stop,
+    /// SIGUSR1: rotate.
+    Rotate,
+    /// SIGHUP: open files again, and the like.
+    Reopen,
+}
+
+/// A thread that hears signals, and tells of each.
+pub fn listen(mut tell: impl FnMut(Wish) + Send + 'static) -> io::Result<()> {
     second_one_ends()?;
     let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT, SIGUSR1, SIGHUP])?;
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         for signal in signals.forever() {
-            match signal {
-                SIGUSR1 => control.rotate(),
-                SIGHUP => control.reopen(),
-                _ => control.stop(),
-            }
+            tell(match signal {
+                SIGUSR1 => Wish::Rotate,
+                SIGHUP => Wish::Reopen,
+                _ => Wish::Stop,
+            });
         }
     })?;
     Ok(())
+}
+
+/// A thread that steers one sidecar by signals.
+pub fn steer(control: Control) -> io::Result<()> {
+    listen(move |wish| match wish {
+        Wish::Rotate => control.rotate(),
+        Wish::Reopen => control.reopen(),
+        Wish::Stop => control.stop(),
+    })
 }
 
 /// What [`Interrupt::wait_readable`] saw first.

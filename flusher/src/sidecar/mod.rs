@@ -2,8 +2,12 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`crew`] | a sidecar for each log of a configuration, each on a thread |
+//! | [`reload`] | what becomes of them when the configuration is read again |
 //! | [`words`] | what happens, in words for people |
 
+pub mod crew;
+pub mod reload;
 pub mod words;
 
 use crate::args::{SettingArgs, tell_differences};
@@ -23,21 +27,23 @@ const EXAMPLES: &str = "\
 Signals:
   TERM, INT  write everything that is in the ring, then end with status 0; a second one ends at once
   USR1       rotate now
-  HUP        reopen the file (after logrotate or mv)
+  HUP        reopen the file (after logrotate or mv); with --config also read the configuration again
 
 Sizes are bytes, or kB, MB, GB (powers of 1000), or KiB, MiB, GiB (powers of 1024).
 Several sidecars may run for one log: one writes, the others wait to take over. Whoever opens the
 log first decides its options; others inherit them, and are told if they asked for something else.
 
-CRLOG_MAX_BYTES and its like in the environment say the same as the options, which are stronger. --check
-shows what comes of it.
+A configuration file has a table [[log]] with a path for each log, and the options' names with
+underscores: max_bytes = \"10 MB\". CRLOG_MAX_BYTES and its like in the environment are stronger than
+the file, the command line is stronger than both; both hold for all logs. --check shows what comes of it.
 
-Exit status: 0 stopped by a signal, 1 failed, 2 wrong arguments.
+Exit status: 0 stopped by a signal, 1 failed (with --config: some log could not be written at the
+end), 2 wrong arguments or configuration.
 
 Examples:
   crlog-flusher --max-bytes 10MB --backups 5 /var/log/app.log
   crlog-flusher -v --fsync interval:1s --segment /shared/app.ring --lock-dir /shared/locks /logs/app.log
-  CRLOG_BACKUPS=7 crlog-flusher --check --max-bytes 10MB /var/log/app.log";
+  crlog-flusher --config /etc/crlog.toml --check";
 
 /// Problems that are told, one line each; more are only counted.
 const TOLD_MAX: usize = 20;
@@ -51,8 +57,12 @@ const TOLD_MAX: usize = 20;
 #[command(name = "crlog-flusher", version, after_help = EXAMPLES)]
 pub struct SidecarArgs {
     /// The log file; its directory must exist
-    #[arg(value_name = "LOGFILE")]
-    path: PathBuf,
+    #[arg(value_name = "LOGFILE", required_unless_present = "config")]
+    path: Option<PathBuf>,
+
+    /// Write the logs that are named in this file, as it says (TOML); HUP reads it again
+    #[arg(long, value_name = "FILE", conflicts_with = "path")]
+    config: Option<PathBuf>,
 
     /// Open nothing: say what is wrong, and show the effective settings of each log, as TOML
     #[arg(long)]
@@ -72,7 +82,10 @@ impl SidecarArgs {
         if let Some(verbose) = &self.verbose {
             line.put(verbose.clone(), Origin::CommandLine);
         }
-        let from = From::Log(self.path.clone());
+        let from = match (&self.config, &self.path) {
+            (Some(file), _) => From::File(file.clone()),
+            (None, path) => From::Log(path.clone().unwrap_or_default()),
+        };
         Sources { from, line, variables: std::env::vars_os().collect() }
     }
 }
@@ -92,9 +105,13 @@ pub fn main(args: &SidecarArgs, console: Console) -> Result<u8, Failure> {
     if args.check {
         return Ok(check(&logs, console));
     }
-    let [log] = logs.as_slice() else { return Ok(0) };
-    let told = if log.is_verbose() { Told::All } else { Told::Warnings };
-    run(log.options(), told, console)
+    match (&sources.from, logs.as_slice()) {
+        (From::Log(_), [log]) => {
+            let told = if log.is_verbose() { Told::All } else { Told::Warnings };
+            run(log.options(), told, console)
+        }
+        _ => crew::run(sources, logs, console),
+    }
 }
 
 fn tell(console: Console, problems: &[Problem]) {

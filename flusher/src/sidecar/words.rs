@@ -20,7 +20,9 @@ pub fn weight(event: &Event) -> Told {
         Event::Error { .. } | Event::Recovered | Event::IndexInterrupted { .. } | Event::IndexResumed => {
             Told::Errors
         }
-        Event::Reaped { lost_unfinished: true, .. } | Event::Moved => Told::Warnings,
+        Event::Reaped { lost_unfinished: true, .. } | Event::Moved | Event::PackFailed { .. } => {
+            Told::Warnings
+        }
         _ => Told::All,
     }
 }
@@ -61,6 +63,12 @@ pub fn in_words(event: &Event) -> String {
             )
         }
         Event::IndexResumed => "the index is written again".into(),
+        Event::Packed { name, from_bytes, to_bytes } => {
+            format!("compressed: {name}, {} of {}", show_bytes(*to_bytes), show_bytes(*from_bytes))
+        }
+        Event::PackFailed { what, retry, .. } => {
+            format!("warning: {what}; archives stay as they are, trying again in {}", show_time(*retry))
+        }
         Event::Stopped => "stopped".into(),
         other => format!("{other:?}"),
     }

@@ -93,7 +93,12 @@ pub struct Running(Option<Child>);
 
 impl Running {
     pub fn spawn(command: &mut Command) -> Running {
-        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        Running::spawn_with(command.stderr(Stdio::piped()))
+    }
+
+    /// With the standard error that it has.
+    pub fn spawn_with(command: &mut Command) -> Running {
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         Running(Some(child.unwrap()))
     }
 

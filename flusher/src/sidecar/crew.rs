@@ -1,0 +1,298 @@
+//! A sidecar for each log of a configuration, each on a thread of its own, and one thread that looks after them all.
+//!
+//! | found | done | exit status |
+//! |---|---|---|
+//! | a log cannot be opened, or its sidecar fails | told; tried again after 100 ms, doubling to 30 s, and at SIGHUP; the others go on | 1 if it is so at the end |
+//! | SIGTERM, SIGINT | every sidecar drains its ring and ends | 1 if one could not |
+//! | SIGUSR1 | every log is rotated | |
+//! | SIGHUP | every file is opened anew if it was moved; the configuration is read again: [`super::reload`] | |
+
+use super::words::{Told, in_words, weight};
+use crate::config::{LogConfig, Sources};
+use crate::console::{Console, Failure};
+use crate::signals::{self, Wish};
+use crate::units::show_time;
+use crlog::Control;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// When nothing is due.
+const LONG: Duration = Duration::from_secs(3600);
+
+const LEFT: &str = "left: it is not in the configuration any more";
+
+/// What the thread that looks after all is told.
+enum News {
+    Wished(Wish),
+    /// The sidecar of this number has the log open.
+    Opened(u64),
+    /// The sidecar of this number has ended, and why if it was not asked to.
+    Ended(u64, Result<(), String>),
+}
+
+/// A thread with a sidecar.
+pub(super) struct Worker {
+    number: u64,
+    control: Control,
+}
+
+/// What becomes of a log at this time.
+pub(super) enum State {
+    Running(Worker),
+    /// Its sidecar was asked to end; then this log is to be started, if any.
+    Leaving(Worker, Option<Box<LogConfig>>),
+    /// It could not be opened, and is tried again then.
+    Waiting(Instant),
+}
+
+pub(super) struct Member {
+    pub(super) config: LogConfig,
+    pub(super) state: State,
+    /// Everything is told; may change while it runs.
+    pub(super) verbose: Arc<AtomicBool>,
+    pause: Duration,
+    /// The last reason that was told.
+    told: String,
+}
+
+impl Member {
+    /// The same log, whatever it is to be.
+    pub(super) fn is(&self, other: &LogConfig) -> bool {
+        self.config.real == other.real || self.config.path == other.path
+    }
+
+    fn worker(&self) -> Option<&Worker> {
+        match &self.state {
+            State::Running(worker) | State::Leaving(worker, _) => Some(worker),
+            State::Waiting(_) => None,
+        }
+    }
+}
+
+/// All logs of a process.
+pub(super) struct Crew {
+    pub(super) sources: Sources,
+    pub(super) members: Vec<Member>,
+    pub(super) console: Console,
+    news: Sender<News>,
+    next: u64,
+    stopping: bool,
+    failed: bool,
+}
+
+/// Runs until a signal ends all of them.
+pub fn run(sources: Sources, logs: Vec<LogConfig>, console: Console) -> Result<u8, Failure> {
+    let (news, heard) = mpsc::channel();
+    let wishes = news.clone();
+    let failed = |e: std::io::Error| Failure::failed(format!("signals cannot be handled: {e}"));
+    // Nobody hears it only when all have ended.
+    signals::listen(move |wish| drop(wishes.send(News::Wished(wish)))).map_err(failed)?;
+    crlog::Sidecar::explain_bus_errors().map_err(failed)?;
+    let members = Vec::new();
+    let mut crew = Crew { sources, members, console, news, next: 0, stopping: false, failed: false };
+    logs.into_iter().for_each(|log| crew.add(log));
+    crew.work(&heard);
+    Ok(u8::from(crew.failed))
+}
+
+impl Crew {
+    /// Starts a log that nobody has yet.
+    pub(super) fn add(&mut self, config: LogConfig) {
+        let verbose = Arc::new(AtomicBool::new(config.is_verbose()));
+        let state = State::Waiting(Instant::now());
+        self.members.push(Member { config, state, verbose, pause: PAUSE_MIN, told: String::new() });
+        self.start(self.members.len() - 1);
+    }
+
+    pub(super) fn say(&self, log: &LogConfig, text: &str) {
+        say(self.console, log, text);
+    }
+
+    fn work(&mut self, heard: &Receiver<News>) {
+        while !(self.stopping && self.members.is_empty()) {
+            let now = Instant::now();
+            let due = self.members.iter().filter_map(|m| match m.state {
+                State::Waiting(until) => Some(until.saturating_duration_since(now)),
+                _ => None,
+            });
+            match heard.recv_timeout(due.min().unwrap_or(LONG)) {
+                Ok(News::Wished(wish)) => self.wish(wish),
+                Ok(News::Opened(number)) => self.opened(number),
+                Ok(News::Ended(number, result)) => self.ended(number, result),
+                Err(RecvTimeoutError::Timeout) => {}
+                // Cannot be: we have a sender ourselves.
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            self.start_due();
+        }
+    }
+
+    fn wish(&mut self, wish: Wish) {
+        match wish {
+            Wish::Stop => self.stop(),
+            Wish::Rotate => self.running().for_each(|worker| worker.control.rotate()),
+            Wish::Reopen if self.stopping => {}
+            Wish::Reopen => {
+                self.running().for_each(|worker| worker.control.reopen());
+                self.reload();
+                self.try_now();
+            }
+        }
+    }
+
+    fn running(&self) -> impl Iterator<Item = &Worker> {
+        self.members
+            .iter()
+            .filter_map(|m| if let State::Running(worker) = &m.state { Some(worker) } else { None })
+    }
+
+    fn stop(&mut self) {
+        self.stopping = true;
+        for member in &mut self.members {
+            if let State::Leaving(_, next) = &mut member.state {
+                *next = None;
+            }
+        }
+        self.running().for_each(|worker| worker.control.stop());
+        let waiting = |m: &Member| matches!(m.state, State::Waiting(_));
+        self.failed |= self.members.iter().any(waiting);
+        self.members.retain(|m| !waiting(m));
+    }
+
+    /// Asks a log's sidecar to end, and has this one take its place then, if any.
+    pub(super) fn leave(&mut self, i: usize, next: Option<LogConfig>) {
+        let Some(member) = self.members.get_mut(i) else { return };
+        match std::mem::replace(&mut member.state, State::Waiting(Instant::now())) {
+            State::Waiting(_) => {
+                let member = self.members.remove(i);
+                self.say(&member.config, LEFT);
+            }
+            State::Running(worker) | State::Leaving(worker, _) => {
+                worker.control.stop();
+                member.state = State::Leaving(worker, next.map(Box::new));
+            }
+        }
+    }
+
+    /// Whoever waits for his next try has it now.
+    fn try_now(&mut self) {
+        for member in &mut self.members {
+            if let State::Waiting(until) = &mut member.state {
+                (*until, member.pause) = (Instant::now(), PAUSE_MIN);
+            }
+        }
+    }
+
+    fn start_due(&mut self) {
+        let now = Instant::now();
+        for i in 0..self.members.len() {
+            if self.members.get(i).is_some_and(|m| matches!(m.state, State::Waiting(until) if until <= now)) {
+                self.start(i);
+            }
+        }
+    }
+
+    fn start(&mut self, i: usize) {
+        self.next += 1;
+        let number = self.next;
+        let Some(member) = self.members.get_mut(i) else { return };
+        let control = Control::default();
+        let job = Job {
+            config: member.config.clone(),
+            verbose: Arc::clone(&member.verbose),
+            control: control.clone(),
+            console: self.console,
+        };
+        member.state = State::Running(Worker { number, control });
+        let news = self.news.clone();
+        let thread = std::thread::Builder::new().name("sidecar".into()).spawn(move || {
+            let opened = || drop(news.send(News::Opened(number)));
+            let result = catch_unwind(AssertUnwindSafe(|| job.run(opened)))
+                .unwrap_or_else(|_| Err("its thread ended by a fault of crlog".into()));
+            drop(news.send(News::Ended(number, result)));
+        });
+        if let Err(e) = thread {
+            self.ended(number, Err(format!("cannot start a thread: {e}")));
+        }
+    }
+
+    fn find(&self, number: u64) -> Option<usize> {
+        self.members.iter().position(|m| m.worker().is_some_and(|worker| worker.number == number))
+    }
+
+    fn opened(&mut self, number: u64) {
+        let Some(member) = self.find(number).and_then(|i| self.members.get_mut(i)) else { return };
+        if !member.told.is_empty() {
+            say(self.console, &member.config, "it is open now");
+        }
+        (member.pause, member.told) = (PAUSE_MIN, String::new());
+    }
+
+    fn ended(&mut self, number: u64, result: Result<(), String>) {
+        let Some(i) = self.find(number) else { return };
+        let Some(member) = self.members.get_mut(i) else { return };
+        if let State::Leaving(_, next) = &mut member.state {
+            let next = next.take();
+            let member = self.members.remove(i);
+            let end = result.err().unwrap_or_else(|| LEFT.into());
+            self.say(&member.config, &end);
+            next.into_iter().for_each(|config| self.add(*config));
+            return;
+        }
+        if self.stopping {
+            let member = self.members.remove(i);
+            if let Err(why) = result {
+                self.failed = true;
+                self.say(&member.config, &why);
+            }
+            return;
+        }
+        let why = result.err().unwrap_or_else(|| "its sidecar ended without being asked to".into());
+        member.state = State::Waiting(Instant::now() + member.pause);
+        // At last every time is as long as the one before: told once.
+        if member.pause < PAUSE_MAX || member.told != why {
+            say(
+                self.console,
+                &member.config,
+                &format!("error: {why}; trying again in {}", show_time(member.pause)),
+            );
+        }
+        member.told = why;
+        member.pause = (member.pause * 2).min(PAUSE_MAX);
+    }
+}
+
+fn say(console: Console, log: &LogConfig, text: &str) {
+    console.err(&format!("{}: {text}", log.path.display()));
+}
+
+/// What a thread does.
+struct Job {
+    config: LogConfig,
+    verbose: Arc<AtomicBool>,
+    control: Control,
+    console: Console,
+}
+
+impl Job {
+    fn run(self, opened: impl FnOnce()) -> Result<(), String> {
+        let Job { config, verbose, control, console } = self;
+        let mut sidecar = config.options().sidecar().map_err(|e| e.to_string())?;
+        opened();
+        for difference in sidecar.differences() {
+            say(console, &config, &format!("warning: the log is open already: {difference}"));
+        }
+        sidecar.on_event(move |event| {
+            let told = if verbose.load(Relaxed) { Told::All } else { Told::Warnings };
+            if weight(&event) >= told {
+                say(console, &config, &in_words(&event));
+            }
+        });
+        sidecar.run(&control).map_err(|e| e.to_string())
+    }
+}

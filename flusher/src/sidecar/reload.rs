@@ -1,0 +1,71 @@
+//! The configuration read again: what is new is started, what is gone is left, what can change is changed, and of the
+//! rest is said when it takes effect.
+
+use super::crew::{Crew, State};
+use super::tell;
+use crate::config::LogConfig;
+use crate::config::keys::{self, KEYS};
+use std::sync::atomic::Ordering::Relaxed;
+
+const LATER: &str = "takes effect when all processes of the log have ended";
+
+impl Crew {
+    /// Reads the configuration again; if anything is wrong with it, nothing is changed.
+    pub(super) fn reload(&mut self) {
+        let logs = match self.sources.load().logs {
+            Ok(logs) => logs,
+            Err(problems) => {
+                tell(self.console, &problems);
+                self.console.err("the configuration is refused as a whole, what held before goes on");
+                return;
+            }
+        };
+        for i in (0..self.members.len()).rev() {
+            if self.members.get(i).is_some_and(|m| !logs.iter().any(|log| m.is(log))) {
+                self.leave(i, None);
+            }
+        }
+        for log in logs {
+            match self.members.iter().position(|m| m.is(&log)) {
+                Some(i) => self.renew(i, log),
+                None => {
+                    self.say(&log, "new in the configuration: started");
+                    self.add(log);
+                }
+            }
+        }
+    }
+
+    fn renew(&mut self, i: usize, new: LogConfig) {
+        let Some(member) = self.members.get_mut(i) else { return };
+        let old = std::mem::replace(&mut member.config, new.clone());
+        member.verbose.store(new.is_verbose(), Relaxed);
+        match member.state {
+            State::Running(_) => changed(&old, &new).for_each(|key| self.change(&new, key)),
+            State::Leaving(..) => self.leave(i, Some(new)),
+            // It is opened as it is to be.
+            State::Waiting(_) => {}
+        }
+    }
+
+    /// Changes what can be changed in a log that is open, through the calls that `crlog set` uses.
+    fn change(&self, log: &LogConfig, key: &str) {
+        match log.settings.get(key) {
+            _ if key == "verbose" => self.say(log, &format!("verbose = {} holds now", log.is_verbose())),
+            Some((setting, _)) if setting.is_live() => {
+                let attached = log.options().attach();
+                match attached.and_then(|open| setting.change(&open)) {
+                    Ok(()) => self.say(log, &format!("{key} = {} holds now", setting.value)),
+                    Err(e) => self.say(log, &format!("error: {key} cannot be changed: {e}")),
+                }
+            }
+            _ => self.say(log, &format!("{key} {LATER}")),
+        }
+    }
+}
+
+/// The keys of which something else is said.
+fn changed<'a>(old: &'a LogConfig, new: &'a LogConfig) -> impl Iterator<Item = &'static str> + 'a {
+    let value = |log: &LogConfig, key: &keys::Key| log.settings.get(key.name).map(|(s, _)| s.value.clone());
+    KEYS.iter().filter(move |key| value(old, key) != value(new, key)).map(|key| key.name)
+}
