@@ -39,13 +39,17 @@ enum News {
 pub(super) struct Worker {
     number: u64,
     control: Control,
+    /// What it was told the log is to be.
+    pub(super) config: LogConfig,
+    /// It has the log open.
+    pub(super) open: bool,
 }
 
 /// What becomes of a log at this time.
 pub(super) enum State {
-    Running(Worker),
+    Running(Box<Worker>),
     /// Its sidecar was asked to end; then this log is to be started, if any.
-    Leaving(Worker, Option<Box<LogConfig>>),
+    Leaving(Box<Worker>, Option<Box<LogConfig>>),
     /// It could not be opened, and is tried again then.
     Waiting(Instant),
 }
@@ -56,7 +60,7 @@ pub(super) struct Member {
     /// Everything is told; may change while it runs.
     pub(super) verbose: Arc<AtomicBool>,
     pause: Duration,
-    /// The last reason that was told.
+    /// The last failure that was told; empty if there is none.
     told: String,
 }
 
@@ -148,7 +152,7 @@ impl Crew {
     fn running(&self) -> impl Iterator<Item = &Worker> {
         self.members
             .iter()
-            .filter_map(|m| if let State::Running(worker) = &m.state { Some(worker) } else { None })
+            .filter_map(|m| if let State::Running(worker) = &m.state { Some(&**worker) } else { None })
     }
 
     fn stop(&mut self) {
@@ -208,7 +212,8 @@ impl Crew {
             control: control.clone(),
             console: self.console,
         };
-        member.state = State::Running(Worker { number, control });
+        let config = member.config.clone();
+        member.state = State::Running(Box::new(Worker { number, control, config, open: false }));
         let news = self.news.clone();
         let thread = std::thread::Builder::new().name("sidecar".into()).spawn(move || {
             let opened = || drop(news.send(News::Opened(number)));
@@ -226,11 +231,16 @@ impl Crew {
     }
 
     fn opened(&mut self, number: u64) {
-        let Some(member) = self.find(number).and_then(|i| self.members.get_mut(i)) else { return };
+        let Some(i) = self.find(number) else { return };
+        let Some(member) = self.members.get_mut(i) else { return };
         if !member.told.is_empty() {
             say(self.console, &member.config, "it is open now");
         }
         (member.pause, member.told) = (PAUSE_MIN, String::new());
+        if let State::Running(worker) = &mut member.state {
+            worker.open = true;
+        }
+        self.catch_up(i);
     }
 
     fn ended(&mut self, number: u64, result: Result<(), String>) {
@@ -254,15 +264,12 @@ impl Crew {
         }
         let why = result.err().unwrap_or_else(|| "its sidecar ended without being asked to".into());
         member.state = State::Waiting(Instant::now() + member.pause);
-        // At last every time is as long as the one before: told once.
-        if member.pause < PAUSE_MAX || member.told != why {
-            say(
-                self.console,
-                &member.config,
-                &format!("error: {why}; trying again in {}", show_time(member.pause)),
-            );
+        let text = format!("error: {why}; trying again in {}", show_time(member.pause));
+        // At last each time is as long as the one before: told once.
+        if member.told != text {
+            say(self.console, &member.config, &text);
         }
-        member.told = why;
+        member.told = text;
         member.pause = (member.pause * 2).min(PAUSE_MAX);
     }
 }
@@ -294,5 +301,76 @@ impl Job {
             }
         });
         sidecar.run(&control).map_err(|e| e.to_string())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use crate::config::From;
+    use crate::config::settings::Settings;
+    use crlog::{KIB, Options};
+
+    #[test]
+    fn what_is_changed_while_a_log_is_being_opened_holds_once_it_is_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, path) = (dir.path().join("f.toml"), dir.path().join("a"));
+        let write = |more: &str| std::fs::write(&file, format!("[[log]]\npath = \"a\"\n{more}")).unwrap();
+        write("");
+        let sources =
+            Sources { from: From::File(file.clone()), line: Settings::default(), variables: vec![] };
+        let config = sources.load().logs.unwrap().remove(0);
+        let (news, _heard) = mpsc::channel();
+        let worker = Worker { number: 1, control: Control::default(), config: config.clone(), open: false };
+        let member = Member {
+            config,
+            state: State::Running(Box::new(worker)),
+            verbose: Arc::default(),
+            pause: PAUSE_MIN,
+            told: String::new(),
+        };
+        let console = Console::new("test");
+        let (next, stopping, failed) = (2, false, false);
+        let mut crew = Crew { sources, members: vec![member], console, news, next, stopping, failed };
+
+        let log = Options::new(&path).ring_bytes(1024 * KIB).open().unwrap();
+        let before = log.stats().live.reserve_bytes;
+        write("reserve = \"96 KiB\"");
+        crew.wish(Wish::Reopen);
+        write("reserve = \"128 KiB\"\nverbose = true");
+        crew.wish(Wish::Reopen);
+        assert_eq!(log.stats().live.reserve_bytes, before);
+        assert!(crew.members[0].verbose.load(Relaxed));
+        crew.opened(1);
+        assert_eq!(log.stats().live.reserve_bytes, 128 * KIB);
+        write("reserve = \"192 KiB\"");
+        crew.wish(Wish::Reopen);
+        assert_eq!(log.stats().live.reserve_bytes, 192 * KIB, "at once when it is open");
+    }
+
+    #[test]
+    fn a_log_that_fails_again_and_again_is_tried_ever_more_rarely() {
+        let dir = tempfile::tempdir().unwrap();
+        let (news, heard) = mpsc::channel();
+        let from = From::Log(dir.path().join("missing/a"));
+        let sources = Sources { from, line: Settings::default(), variables: vec![] };
+        let config = sources.load().logs.unwrap().remove(0);
+        let console = Console::new("test");
+        let (next, stopping, failed) = (0, false, false);
+        let mut crew = Crew { sources, members: Vec::new(), console, news, next, stopping, failed };
+        crew.add(config);
+        let mut pauses = Vec::new();
+        for _ in 0..12 {
+            let News::Ended(number, result) = heard.recv().unwrap() else { panic!("it cannot be opened") };
+            assert!(result.as_ref().is_err_and(|why| why.contains("directory does not exist")));
+            let begun = Instant::now();
+            crew.ended(number, result);
+            let State::Waiting(until) = crew.members[0].state else { panic!("it waits") };
+            pauses.push((until - begun).as_millis() / 100 * 100);
+            crew.start(0);
+        }
+        assert_eq!(pauses[..4], [100, 200, 400, 800]);
+        assert_eq!(pauses[8..], [25_600, 30_000, 30_000, 30_000]);
     }
 }

@@ -20,31 +20,49 @@ impl Crew {
                 return;
             }
         };
-        for i in (0..self.members.len()).rev() {
-            if self.members.get(i).is_some_and(|m| !logs.iter().any(|log| m.is(log))) {
-                self.leave(i, None);
+        let mut kept = vec![false; self.members.len()];
+        let mut new = Vec::new();
+        for log in logs {
+            let found = self.members.iter().zip(&mut kept).position(|(m, kept)| {
+                let found = !*kept && m.is(&log);
+                *kept |= found;
+                found
+            });
+            match found {
+                Some(i) => self.renew(i, log),
+                None => new.push(log),
             }
         }
-        for log in logs {
-            match self.members.iter().position(|m| m.is(&log)) {
-                Some(i) => self.renew(i, log),
-                None => {
-                    self.say(&log, "new in the configuration: started");
-                    self.add(log);
-                }
-            }
+        for (i, _) in kept.iter().enumerate().rev().filter(|(_, kept)| !**kept) {
+            self.leave(i, None);
+        }
+        for log in new {
+            self.say(&log, "new in the configuration: started");
+            self.add(log);
         }
     }
 
     fn renew(&mut self, i: usize, new: LogConfig) {
         let Some(member) = self.members.get_mut(i) else { return };
-        let old = std::mem::replace(&mut member.config, new.clone());
         member.verbose.store(new.is_verbose(), Relaxed);
+        member.config = new.clone();
         match member.state {
-            State::Running(_) => changed(&old, &new).for_each(|key| self.change(&new, key)),
+            State::Running(_) => self.catch_up(i),
             State::Leaving(..) => self.leave(i, Some(new)),
             // It is opened as it is to be.
             State::Waiting(_) => {}
+        }
+    }
+
+    /// Has a sidecar do what was changed since it was told what its log is to be; not before it has the log open.
+    pub(super) fn catch_up(&mut self, i: usize) {
+        let Some(member) = self.members.get_mut(i) else { return };
+        if let State::Running(worker) = &mut member.state
+            && worker.open
+        {
+            let old = std::mem::replace(&mut worker.config, member.config.clone());
+            let new = member.config.clone();
+            changed(&old, &new).for_each(|key| self.change(&new, key));
         }
     }
 

@@ -192,6 +192,26 @@ fn a_log_that_could_not_be_opened_until_the_end_makes_the_status_1() {
 }
 
 #[test]
+fn a_log_that_cannot_be_drained_makes_the_status_1_and_its_records_are_kept() {
+    let site = Site::new("LOG a\nLOG sub/c");
+    std::fs::create_dir(site.log("sub")).unwrap();
+    let mut sidecar = site.at_work("", &["a", "sub/c"]);
+    sidecar.signal(Signal::STOP);
+    let mut pipe = Running::spawn(Command::new(CRLOG).arg("pipe").arg(site.log("sub/c")));
+    pipe.type_in(b"in c\n");
+    eventually("it waits in the ring", || site.stats("sub/c").is_some_and(|s| s.lag_records == 1));
+    drop(pipe);
+    std::fs::rename(site.log("sub"), site.log("away")).unwrap();
+    sidecar.signal(Signal::CONT);
+    end(sidecar, 1);
+    site.until_said("sub/c: stopped with records left in memory");
+    std::fs::rename(site.log("away"), site.log("sub")).unwrap();
+    drop(Options::new(site.log("sub/c")).open().unwrap());
+    assert_eq!(site.read("sub/c"), "in c\n");
+    assert_eq!(segments_of(&site.log("sub/c")), Vec::<PathBuf>::new());
+}
+
+#[test]
 fn hup_starts_what_is_new_and_drains_and_leaves_what_is_gone() {
     let site = Site::new("LOG a\nLOG b");
     let mut sidecar = site.at_work("-v", &["a", "b"]);
@@ -229,7 +249,6 @@ fn hup_changes_what_can_be_changed_and_says_when_the_rest_takes_effect() {
     site.until_said("a: backups takes effect when all processes of the log have ended");
     site.until_said("a: reserve = 100000 holds now");
     assert_eq!(site.said().lines().count(), 4, "{}", site.said());
-    sidecar.signal(Signal::HUP);
     site.write("ring_size = \"1 MiB\"\nbackups = 3\nLOG a\nreserve = \"600 KiB\"\nLOG b");
     let refused = "the configuration is refused as a whole, what held before goes on";
     sidecar.signal(Signal::HUP);
@@ -366,6 +385,18 @@ fn what_check_shows_does_the_same_when_it_is_fed_back() {
         "{text}"
     );
     assert!(segments_of(&site.log("a")).is_empty() && !site.log("a").exists(), "nothing is opened");
+}
+
+#[test]
+fn the_plain_form_is_checked_alike() {
+    let place = Place::new();
+    let said = place.run(FLUSHER, "--check --max-bytes 10MB --backups 5", b"");
+    assert_ended(&said, 0, "");
+    let text = String::from_utf8(said.stdout).unwrap();
+    let begins = format!("[[log]]\npath = \"{}\" ", place.log().display());
+    assert!(text.starts_with(&begins) && text.contains("\nmax_bytes = 10000000 "), "{text}");
+    assert_ended(&place.run(FLUSHER, "--check --max-bytes 10MB", b""), 2, "--backups");
+    assert!(!place.log().exists() && segments_of(&place.log()).is_empty());
 }
 
 #[test]
