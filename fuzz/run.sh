@@ -3,7 +3,7 @@
 #
 #     fuzz/run.sh 300                 five minutes, all cores: half of the time `segment`, the rest the others
 #     JOBS=1 fuzz/run.sh 60           one process
-#     TARGET=stat fuzz/run.sh 60      one target: segment, stat, header or units
+#     TARGET=stat fuzz/run.sh 60      one target: segment, stat, header, units or config
 #     TARGET=stat fuzz/run.sh 0 FILE...   runs the files once, to reproduce what was found
 #
 # The coverage that libFuzzer steers by is LLVM's own pass, which stable rustc can run; only the address
@@ -45,7 +45,7 @@ if [ -n "${TARGET:-}" ]; then
     fuzz "$TARGET" "$seconds" "$@"
 else
     fuzz segment $((seconds / 2 + 1)) "$@"
-    for target in stat header units; do
-        fuzz "$target" $((seconds / 6 + 1)) "$@"
+    for target in stat header units config; do
+        fuzz "$target" $((seconds / 8 + 1)) "$@"
     done
 fi

@@ -372,5 +372,10 @@ mod tests {
         }
         assert_eq!(pauses[..4], [100, 200, 400, 800]);
         assert_eq!(pauses[8..], [25_600, 30_000, 30_000, 30_000]);
+        let News::Ended(number, result) = heard.recv().unwrap() else { panic!("it cannot be opened") };
+        crew.ended(number, result);
+        crew.wish(Wish::Reopen);
+        let State::Waiting(until) = crew.members[0].state else { panic!("it waits") };
+        assert!(until <= Instant::now(), "SIGHUP has it tried at once");
     }
 }

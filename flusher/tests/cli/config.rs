@@ -239,7 +239,7 @@ fn hup_changes_what_can_be_changed_and_says_when_the_rest_takes_effect() {
     let mut sidecar = site.at_work("", &["a", "b"]);
     let log = Options::new(site.log("a")).flusher_thread(false).open().unwrap();
     assert_eq!(log.stats().live.when_full, [WhenFull::Block; 6]);
-    site.write("ring_size = \"1 MiB\"\nbackups = 3\nLOG a\nwhen_full = \"drop, error = block\"\nreserve = \"100 kB\"\nLOG b");
+    site.write("ring_size = \"1 MiB\"\nbackups = 3\nwhen_full = \"drop\"\nLOG a\nwhen_full.error = \"block\"\nreserve = \"100 kB\"\nLOG b");
     sidecar.signal(Signal::HUP);
     eventually("it is changed", || log.stats().live.reserve_bytes == 112 * KIB);
     let policies =
@@ -248,7 +248,8 @@ fn hup_changes_what_can_be_changed_and_says_when_the_rest_takes_effect() {
     site.until_said("b: backups takes effect when all processes of the log have ended");
     site.until_said("a: backups takes effect when all processes of the log have ended");
     site.until_said("a: reserve = 100000 holds now");
-    assert_eq!(site.said().lines().count(), 4, "{}", site.said());
+    site.until_said("b: when_full = \"drop\" holds now");
+    assert_eq!(site.said().lines().count(), 5, "{}", site.said());
     site.write("ring_size = \"1 MiB\"\nbackups = 3\nLOG a\nreserve = \"600 KiB\"\nLOG b");
     let refused = "the configuration is refused as a whole, what held before goes on";
     sidecar.signal(Signal::HUP);
