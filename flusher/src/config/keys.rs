@@ -90,7 +90,7 @@ pub const KEYS: &[Key] = &[
         help: "Rotate at times: hourly, 'daily 03:00 Europe/Berlin', 'weekly Monday 03:00', 'monthly 1 00:00', five fields \
                like cron's, or as in Python S, M, H, D, MIDNIGHT, W0 to W6, such as 'H 6'",
         example: "\"daily 03:00 Europe/Berlin\"",
-        default: Default::Words("never"),
+        default: Default::Is("\"never\""),
         reader: |g| {
             let times = g.text(units::times)?;
             Ok(Setting::new(Value::Text(times.clone()), move |o| o.rotate_at(&times)))
@@ -174,11 +174,7 @@ pub const KEYS: &[Key] = &[
         help: "How much of the ring is kept for records of severity warn and above [default: a sixteenth]",
         example: "\"1 MiB\"",
         default: Default::Words("a sixteenth of ring_size"),
-        reader: |g| {
-            let bytes = g.size()?;
-            let setting = size(g, Options::reserve_bytes)?;
-            Ok(setting.live(move |log| log.set_reserve_bytes(bytes)))
-        },
+        reader: |g| size(g, Options::reserve_bytes),
     },
     Key {
         name: "durable",
@@ -281,6 +277,24 @@ pub const KEYS: &[Key] = &[
         reader: |g| truth(g, |o, _| o),
     },
 ];
+
+/// Keys that cannot change while a log is open.
+const FIXED: &[&str] =
+    &["ring_size", "terminator", "checksums", "escape", "index", "durable", "segment", "lock_dir"];
+
+impl Key {
+    /// Whether it can be changed while the log is open, by `Log::change`.
+    pub fn is_live(&self) -> bool {
+        !FIXED.contains(&self.name)
+    }
+
+    /// What holds if nobody says anything, if that is one value.
+    pub fn by_default(&self) -> Option<Setting> {
+        let Default::Is(toml) = self.default else { return None };
+        let what = What::Text(toml.trim_matches('"').into());
+        self.read(&Given { what: &what, base: Path::new("") }).ok()
+    }
+}
 
 /// The key of this name.
 pub fn find(name: &str) -> Option<&'static Key> {
@@ -385,9 +399,7 @@ fn policies(all: Policies) -> Setting {
         all.filter_map(|(i, policy)| Some((*Severity::ALL.get(i)?, policy)))
     };
     let shown = severities().map(|(severity, policy)| (severity as usize, show_when_full(policy))).collect();
-    let again = severities.clone();
     Setting::new(Value::BySeverity(shown), move |options| {
         severities().fold(options, |o, (severity, policy)| o.when_full_for(severity, policy))
     })
-    .live(move |log| again().try_for_each(|(severity, policy)| log.set_when_full(severity, policy)))
 }

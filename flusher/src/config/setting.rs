@@ -1,6 +1,6 @@
 //! One setting that was read: what it does to the options of a log, and how it is shown.
 
-use crlog::{Log, OpenError, Options};
+use crlog::Options;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -59,7 +59,6 @@ pub fn quoted(text: &str) -> String {
 }
 
 type Apply = dyn Fn(Options) -> Options + Send + Sync;
-type Change = dyn Fn(&Log) -> Result<(), OpenError> + Send + Sync;
 
 /// A value of a key, ready to be used.
 #[derive(Clone)]
@@ -69,7 +68,6 @@ pub struct Setting {
     /// The value.
     pub value: Value,
     apply: Arc<Apply>,
-    change: Option<Arc<Change>>,
 }
 
 impl std::fmt::Debug for Setting {
@@ -79,9 +77,9 @@ impl std::fmt::Debug for Setting {
 }
 
 impl Setting {
-    /// One that takes effect when the log is opened.
+    /// What it does to the options.
     pub fn new(value: Value, apply: impl Fn(Options) -> Options + Send + Sync + 'static) -> Setting {
-        Setting { key: "", value, apply: Arc::new(apply), change: None }
+        Setting { key: "", value, apply: Arc::new(apply) }
     }
 
     /// It as a value of this key.
@@ -90,26 +88,9 @@ impl Setting {
         Setting { key, ..self }
     }
 
-    /// One that can also be changed while the log is open, by this call.
-    #[must_use]
-    pub fn live(mut self, change: impl Fn(&Log) -> Result<(), OpenError> + Send + Sync + 'static) -> Setting {
-        self.change = Some(Arc::new(change));
-        self
-    }
-
     /// The options with this setting.
     pub fn apply(&self, options: Options) -> Options {
         (self.apply)(options)
-    }
-
-    /// Whether it can be changed while the log is open.
-    pub fn is_live(&self) -> bool {
-        self.change.is_some()
-    }
-
-    /// Changes it in a log that is open; nothing if it cannot be changed.
-    pub fn change(&self, log: &Log) -> Result<(), OpenError> {
-        self.change.as_ref().map_or(Ok(()), |change| change(log))
     }
 
     /// This setting where another one holds already: it replaces that, but what is said of some severities leaves the
@@ -122,14 +103,10 @@ impl Setting {
         let mut all = before.clone();
         all.extend(new.clone());
         let (first, then) = (Arc::clone(&old.apply), Arc::clone(&self.apply));
-        let change = self.change.clone().zip(old.change.clone()).map(|(then, first)| -> Arc<Change> {
-            Arc::new(move |log: &Log| first(log).and_then(|()| then(log)))
-        });
         Setting {
             key: self.key,
             value: Value::BySeverity(all),
             apply: Arc::new(move |options| then(first(options))),
-            change,
         }
     }
 }

@@ -4,7 +4,8 @@
 use super::crew::{Crew, State};
 use super::tell;
 use crate::config::LogConfig;
-use crate::config::keys::{self, KEYS};
+use crate::config::keys::{KEYS, Key};
+use crlog::Options;
 use std::sync::atomic::Ordering::Relaxed;
 
 const LATER: &str = "takes effect when all processes of the log have ended";
@@ -62,28 +63,40 @@ impl Crew {
         {
             let old = std::mem::replace(&mut worker.config, member.config.clone());
             let new = member.config.clone();
-            changed(&old, &new).for_each(|key| self.change(&new, key));
+            let keys: Vec<&Key> = changed(&old, &new).collect();
+            self.change(&new, &keys);
         }
     }
 
-    /// Changes what can be changed in a log that is open, through the calls that `crlog set` uses.
-    fn change(&self, log: &LogConfig, key: &str) {
-        match log.settings.get(key) {
-            _ if key == "verbose" => self.say(log, &format!("verbose = {} holds now", log.is_verbose())),
-            Some((setting, _)) if setting.is_live() => {
-                let attached = log.options().attach();
-                match attached.and_then(|open| setting.change(&open)) {
-                    Ok(()) => self.say(log, &format!("{key} = {} holds now", setting.value)),
-                    Err(e) => self.say(log, &format!("error: {key} cannot be changed: {e}")),
+    /// Changes what can be changed in a log that is open, all of it at once, as `crlog set` does.
+    fn change(&self, log: &LogConfig, keys: &[&Key]) {
+        let mut options = Options::new(&log.path);
+        let mut now = Vec::new();
+        for key in keys {
+            let said = log.settings.get(key.name).map(|(setting, _)| setting.clone());
+            match said.or_else(|| key.by_default()) {
+                _ if key.name == "verbose" => {
+                    self.say(log, &format!("verbose = {} holds now", log.is_verbose()));
                 }
+                Some(setting) if key.is_live() => {
+                    options = setting.apply(options);
+                    now.push(format!("{} = {} holds now", key.name, setting.value));
+                }
+                _ => self.say(log, &format!("{} {LATER}", key.name)),
             }
-            _ => self.say(log, &format!("{key} {LATER}")),
+        }
+        if now.is_empty() {
+            return;
+        }
+        match log.options().attach().and_then(|open| open.change(&options)) {
+            Ok(_) => now.iter().for_each(|what| self.say(log, what)),
+            Err(e) => self.say(log, &format!("error: nothing is changed: {e}")),
         }
     }
 }
 
 /// The keys of which something else is said.
-fn changed<'a>(old: &'a LogConfig, new: &'a LogConfig) -> impl Iterator<Item = &'static str> + 'a {
-    let value = |log: &LogConfig, key: &keys::Key| log.settings.get(key.name).map(|(s, _)| s.value.clone());
-    KEYS.iter().filter(move |key| value(old, key) != value(new, key)).map(|key| key.name)
+fn changed<'a>(old: &'a LogConfig, new: &'a LogConfig) -> impl Iterator<Item = &'static Key> + 'a {
+    let value = |log: &LogConfig, key: &Key| log.settings.get(key.name).map(|(s, _)| s.value.clone());
+    KEYS.iter().filter(move |key| value(old, key) != value(new, key))
 }
