@@ -57,12 +57,14 @@
 //! **Dated names.** The log is renamed once, to a name that the driver found free; nothing is shifted, and removing old
 //! archives is not the machine's business. Everything else is the same. [`schedule`] says when, and what the name is.
 //!
-//! Absent on purpose: retention by age and size. Compression is a run of its own over closed files (`src/flush/pack.rs`). They join as more reasons in [`Policy`], more
-//! names in [`name`], and runs of their own over closed files.
+//! **Closed files** are compressed by runs of their own (`src/flush/pack.rs`). [`manifest`] has what is known of them,
+//! [`retention`] which of them have to go.
 mod chain;
 pub mod machine;
+pub mod manifest;
 pub mod name;
 pub mod policy;
+pub mod retention;
 pub mod retry;
 pub mod schedule;
 
