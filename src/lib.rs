@@ -22,10 +22,13 @@ mod flush;
 mod format_tests;
 mod index;
 mod log;
+#[doc(hidden)]
+pub mod manifest;
 mod options;
 #[doc(hidden)]
 pub mod pack;
 mod recover;
+pub mod retention;
 #[doc(hidden)]
 pub mod ring;
 #[doc(hidden)]

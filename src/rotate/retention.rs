@@ -24,7 +24,7 @@
 //! | another file under a name that the manifest has | [`Verdict::Replaced`] |
 //! | our file, but of another length | [`Verdict::Changed`] |
 //! | our file under a name that is not its own: moved, or a link | [`Verdict::Elsewhere`] |
-//! | a name as we make them, but the manifest has neither name nor file | [`Verdict::Unknown`]: [`adopt`] takes it in if asked to |
+//! | a name as we make them, but the manifest has neither name nor file | [`Verdict::Unknown`]: `adopt` takes it in if asked to |
 //! | any other name | [`Verdict::Strange`] |
 //! | an entry without a file | [`Verdict::Gone`] |
 //!
@@ -38,6 +38,7 @@ use std::collections::BTreeMap;
 mod adopt;
 mod matching;
 
+pub use crate::sys::Seen;
 pub use adopt::{adopt, reconcile};
 use matching::{Match, match_file};
 
@@ -60,23 +61,6 @@ impl Limits {
     pub fn is_none(&self) -> bool {
         *self == Self::default()
     }
-}
-
-/// A regular file of the directory, as it was seen.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
-    /// Its name.
-    pub name: String,
-    /// Device and inode.
-    pub id: FileId,
-    /// When it was made, nanoseconds of the Unix epoch; 0 = the file system does not know.
-    pub born_ns: u64,
-    /// Its length.
-    pub bytes: u64,
-    /// When it was last written to.
-    pub modified_ns: u64,
-    /// How many names it has, here and elsewhere.
-    pub links: u64,
 }
 
 /// The log's directory.

@@ -17,7 +17,7 @@
 //! | [`explain_bus_errors`] | Where a truncated mapping ends a process without a word, the sidecar says why. May do nothing. |
 //! | [`process_gone`] | `true` only on proof. Time and silence are no proof. |
 //! | [`give_way`] | The calling thread, and no other, gets the lowest priority there is, for the processor and for the disk. May do nothing. |
-//! | [`LogFile`], [`dir`] | Positioned writes without append mode, an exclusive non-blocking ownership of the whole file (Windows: a sharing mode that still lets others read, rename and delete), and directory operations that fail rather than overwrite unasked. [`LogFile::resemble`] gives a file owner, rights and time of another one, as far as the platform has them. |
+//! | [`LogFile`], [`dir`] | Positioned writes without append mode, an exclusive non-blocking ownership of the whole file (Windows: a sharing mode that still lets others read, rename and delete), and directory operations that fail rather than overwrite unasked. [`LogFile::resemble`] gives a file owner, rights and time of another one, as far as the platform has them. [`dir::look`] says when a file was made, if the system can tell and nobody can set it (else 0); where it can tell no inode, `dev` and `ino` are what identifies the file in their place. |
 //! | [`SizeLimitIsAnError`] | While it lives, no limit on the size of files ends the process. Where there is no such limit, it does nothing. |
 //! | [`segment_dir`] | The place of lock files when nobody chose one: the same for every process of the machine, whatever its environment says (so never `TMPDIR` or `TEMP`), emptied at reboot where there is such a place. |
 //!
@@ -105,6 +105,23 @@ pub struct Looks {
     pub mode: u32,
     /// User and group, where there are such.
     pub owner: (u32, u32),
+}
+
+/// A regular file of the directory, as it was seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Its name.
+    pub name: String,
+    /// Device and inode.
+    pub id: FileId,
+    /// When it was made, nanoseconds of the Unix epoch; 0 = the file system does not know.
+    pub born_ns: u64,
+    /// Its length.
+    pub bytes: u64,
+    /// When it was last written to.
+    pub modified_ns: u64,
+    /// How many names it has, here and elsewhere.
+    pub links: u64,
 }
 
 /// Where a segment lives.

@@ -2,13 +2,15 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::fs::{CWD, RenameFlags, renameat_with, statvfs};
 use rustix::io::Errno;
 
 use super::file::id_at;
-use crate::sys::FileId;
+use crate::sys::{FileId, Seen};
 
 /// Renames, unless the new name is taken (`AlreadyExists`).
 pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
@@ -19,6 +21,23 @@ pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
             fs::remove_file(from)
         }
         done => Ok(done?),
+    }
+}
+
+/// Renames, in place of what has the new name, if anything has it: at no time is it without a file.
+pub fn replace(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)
+}
+
+/// Removes a file, if the name is still that of this one; else `false`. (Who replaces it in the microseconds
+/// between the look and the removal loses his file.)
+pub fn remove_if(path: &Path, id: FileId) -> io::Result<bool> {
+    if id_at(path)? != Some(id) {
+        return Ok(false);
+    }
+    match fs::remove_file(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        done => done.map(|()| true),
     }
 }
 
@@ -36,6 +55,49 @@ pub fn list(dir: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
+/// The regular files of a directory whose names begin so, in no order. What disappears meanwhile is left out.
+pub fn files(dir: &Path, prefix: &str) -> io::Result<Vec<Seen>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        if name.starts_with(prefix) {
+            files.extend(look(&dir.join(name))?);
+        }
+    }
+    Ok(files)
+}
+
+/// A regular file as it stands; `None` if there is none of that name, or something else. A link is not followed.
+pub fn look(path: &Path) -> io::Result<Option<Seen>> {
+    let found = match fs::symlink_metadata(path) {
+        Ok(found) => found,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(e),
+    };
+    let Some(name) = path.file_name().and_then(|name| name.to_str()).filter(|_| found.is_file()) else {
+        return Ok(None);
+    };
+    Ok(Some(Seen {
+        name: name.to_owned(),
+        id: FileId { dev: found.dev(), ino: found.ino() },
+        born_ns: found.created().map_or(0, since_1970),
+        bytes: found.len(),
+        modified_ns: found.modified().map_or(0, since_1970),
+        links: found.nlink(),
+    }))
+}
+
+fn since_1970(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// Bytes that the file system of a directory has free for us.
+pub fn free_bytes(dir: &Path) -> io::Result<u64> {
+    let found = statvfs(dir)?;
+    Ok(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
 /// What a path names; `None` if nothing. A link is not followed.
 pub fn identity_at(path: &Path) -> io::Result<Option<FileId>> {
     id_at(path)
@@ -45,3 +107,8 @@ pub fn identity_at(path: &Path) -> io::Result<Option<FileId>> {
 pub fn sync(dir: &Path) -> io::Result<()> {
     fs::File::open(dir)?.sync_all()
 }
+
+#[cfg(test)]
+#[path = "dir_tests.rs"]
+#[allow(clippy::unwrap_used)]
+mod tests;
