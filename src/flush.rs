@@ -28,6 +28,7 @@ use std::time::Duration;
 mod event;
 mod file;
 mod index;
+mod keep;
 mod notes;
 mod pack;
 mod retire;
@@ -38,6 +39,8 @@ mod trouble;
 pub use event::Event;
 use index::Index;
 pub(crate) use index::close as close_index;
+use keep::Keeper;
+pub(crate) use keep::limits_of;
 use pack::Packer;
 use trouble::Trouble;
 
@@ -110,6 +113,7 @@ pub(crate) struct Flusher<'a> {
     last_copy: Option<Dated>,
     /// `None`: no rotation at times.
     schedule: Option<Schedule>,
+    keeper: Keeper,
     /// `None`: this turn is too short to pack archives.
     packer: Option<Packer>,
     backoff: Backoff,
@@ -166,6 +170,7 @@ impl<'a> Flusher<'a> {
             config,
             last_copy: None,
             schedule,
+            keeper: Keeper::default(),
             packer: None,
             backoff: Backoff::default(),
             pieces: Vec::new(),
@@ -237,6 +242,7 @@ impl<'a> Flusher<'a> {
             }
             let now = sys::monotonic_ns();
             self.housekeeping(now);
+            self.keep(now);
             self.pack(now);
             if swept.records > 0 {
                 quiet_since = now;
@@ -465,6 +471,7 @@ impl<'a> Flusher<'a> {
         self.tell_zone(trouble);
         (self.backoff, self.last_copy) = (Backoff::default(), None);
         self.pack_soon();
+        self.keep_anew();
         // While there is no file to write to, the take-over that is under way does it.
         if self.found.is_none() { self.arm_again() } else { Ok(()) }
     }

@@ -394,6 +394,7 @@ pub(crate) fn counters(at: &Attached) -> Counters {
         index_errors: read(Counter::IndexErrors),
         packed: read(Counter::Packed),
         pack_errors: read(Counter::PackErrors),
+        removed: read(Counter::Removed),
     }
 }
 

@@ -133,6 +133,9 @@ pub struct Options {
     names: Option<Names>,
     on_start: Option<OnStart>,
     empty_files: Option<bool>,
+    keep_age: Option<Duration>,
+    keep_bytes: Option<u64>,
+    min_free: Option<u64>,
     compress: Option<Compression>,
     compress_delay: Option<u32>,
 }
@@ -165,6 +168,9 @@ impl Options {
             names: None,
             on_start: None,
             empty_files: None,
+            keep_age: None,
+            keep_bytes: None,
+            min_free: None,
             compress: None,
             compress_delay: None,
         }
@@ -211,6 +217,27 @@ impl Options {
     #[must_use]
     pub fn names(mut self, names: Names) -> Options {
         self.names = Some(names);
+        self
+    }
+
+    /// Archives that were last written to longer ago than this are removed; zero (the default): never for their age.
+    #[must_use]
+    pub fn keep_age(mut self, age: Duration) -> Options {
+        self.keep_age = Some(age);
+        self
+    }
+
+    /// The oldest archives are removed when all files of the log together have more bytes than this; 0 (the default): no limit.
+    #[must_use]
+    pub fn keep_bytes(mut self, bytes: u64) -> Options {
+        self.keep_bytes = Some(bytes);
+        self
+    }
+
+    /// The oldest archives are removed when the file system has less free than this; 0 (the default): no limit.
+    #[must_use]
+    pub fn min_free(mut self, bytes: u64) -> Options {
+        self.min_free = Some(bytes);
         self
     }
 
@@ -456,6 +483,11 @@ impl Options {
             rotate_at,
             on_start: self.on_start.unwrap_or_default(),
             empty_files: self.empty_files.unwrap_or(false),
+            keep: Keep {
+                age: self.keep_age.unwrap_or_default(),
+                bytes: self.keep_bytes.unwrap_or(0),
+                min_free: self.min_free.unwrap_or(0),
+            },
             compress,
             compress_delay: self.compress_delay.unwrap_or(0),
         };
@@ -490,6 +522,9 @@ impl Options {
         set(&mut running.rotate_at, self.rotate_at.as_ref(), &wanted.rotate_at);
         set(&mut running.compress, self.compress.as_ref(), &wanted.compress);
         set(&mut running.compress_delay, self.compress_delay.as_ref(), &wanted.compress_delay);
+        set(&mut running.keep.age, self.keep_age.as_ref(), &wanted.keep.age);
+        set(&mut running.keep.bytes, self.keep_bytes.as_ref(), &wanted.keep.bytes);
+        set(&mut running.keep.min_free, self.min_free.as_ref(), &wanted.keep.min_free);
         set(&mut running.on_start, self.on_start.as_ref(), &wanted.on_start);
         set(&mut running.empty_files, self.empty_files.as_ref(), &wanted.empty_files);
     }
@@ -535,6 +570,9 @@ impl Options {
         differ(&mut d, "names", self.names.as_ref(), &p.names);
         differ(&mut d, "on_start", self.on_start.as_ref(), &running.on_start);
         differ(&mut d, "empty_files", self.empty_files.as_ref(), &running.empty_files);
+        differ(&mut d, "keep_age", self.keep_age.as_ref(), &running.keep.age);
+        differ(&mut d, "keep_bytes", self.keep_bytes.as_ref(), &running.keep.bytes);
+        differ(&mut d, "min_free", self.min_free.as_ref(), &running.keep.min_free);
         differ(&mut d, "compress", self.compress.as_ref(), &running.compress);
         differ(&mut d, "compress_delay", self.compress_delay.as_ref(), &running.compress_delay);
         let rounded = self.ring_bytes.map(|b| b.next_multiple_of(u64::from(CHUNK_BYTES)));
@@ -607,8 +645,17 @@ pub(crate) struct Config {
     pub(crate) rotate_at: Option<Trigger>,
     pub(crate) on_start: OnStart,
     pub(crate) empty_files: bool,
+    pub(crate) keep: Keep,
     pub(crate) compress: Compression,
     pub(crate) compress_delay: u32,
+}
+
+/// What retention keeps, besides a number of archives. Zeros: no limits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Keep {
+    pub(crate) age: Duration,
+    pub(crate) bytes: u64,
+    pub(crate) min_free: u64,
 }
 
 /// What can be changed while the log is open, as it stands now.
@@ -706,6 +753,7 @@ impl Config {
             | u64::from(self.empty_files) << 5
             | (self.escape as u64) << 16
             | (self.policy.names as u64) << 18;
+        [w[16], w[17], w[18]] = [nanos(self.keep.age), self.keep.bytes, self.keep.min_free];
         let texts = self.texts();
         w[TEXTS] = texts.len() as u64;
         w[14] = self.compress.encode() | u64::from(self.compress_delay) << 32;
@@ -739,6 +787,9 @@ impl Config {
             ("size_rule", rule.to_owned()),
             ("rotate_at", shown(self.rotate_at.as_ref())),
             ("names", lower(format!("{:?}", self.policy.names))),
+            ("keep_age", format!("{}s", self.keep.age.as_secs())),
+            ("keep_bytes", self.keep.bytes.to_string()),
+            ("min_free", self.keep.min_free.to_string()),
             ("compress", self.compress.to_string()),
             ("compress_delay", self.compress_delay.to_string()),
             ("mode", format!("{:04o}", self.mode)),
@@ -844,6 +895,7 @@ impl Config {
             rotate_at,
             on_start: if w[13] & 16 == 0 { OnStart::Append } else { OnStart::Rotate },
             empty_files: w[13] & 32 != 0,
+            keep: Keep { age: Duration::from_nanos(w[16]), bytes: w[17], min_free: w[18] },
             compress: Compression::decode(w[14]),
             compress_delay: (w[14] >> 32) as u32,
         })
@@ -915,6 +967,7 @@ mod tests {
                     })
                     .compress_delay(u32::MAX);
                 let o = if full == WhenFull::Block { o } else { o.rotate_at("daily 03:00 Europe/Berlin") };
+                let o = o.keep_age(Duration::from_secs(7)).keep_bytes(u64::MAX).min_free(MIB);
                 let o = o.empty_files(full == WhenFull::Drop).names(Names::Dated);
                 let o = if full == WhenFull::Drop { o.on_start(OnStart::Rotate) } else { o };
                 let c = o.notes(Notes::Json).size_rule(SizeRule::CheckBefore).config().unwrap();

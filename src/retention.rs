@@ -4,6 +4,7 @@
 
 use crate::attached::{Attached, Target};
 use crate::error::OpenError;
+use crate::flush::limits_of;
 use crate::index::directory;
 use crate::manifest::{Disk, Hidden, Store};
 use crate::options::Options;
@@ -61,9 +62,13 @@ impl Options {
 }
 
 fn with_those_of(at: &Attached, limits: Limits) -> Limits {
-    let policy = &at.config.policy;
-    let backups = Some(policy.backups).filter(|_| policy.max_bytes > 0);
-    Limits { archives: limits.archives.or(backups), ..limits }
+    let running = limits_of(&at.configuration().0);
+    Limits {
+        archives: limits.archives.or(running.archives),
+        age_ns: limits.age_ns.or(running.age_ns),
+        bytes: limits.bytes.or(running.bytes),
+        free_bytes: limits.free_bytes.or(running.free_bytes),
+    }
 }
 
 /// All that is to be known, seen at one time.

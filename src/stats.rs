@@ -143,4 +143,6 @@ pub struct Counters {
     pub index_errors: u64,
     pub packed: u64,
     pub pack_errors: u64,
+    /// Archives that retention removed; what a full numbered chain pushes out is not counted.
+    pub removed: u64,
 }

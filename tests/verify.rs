@@ -67,6 +67,7 @@ fn archive(place: &Place, number: u32) -> PathBuf {
 fn index_files(place: &Place) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> =
         std::fs::read_dir(place.path().join(".app.log.crlog")).unwrap().map(|e| e.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|ending| ending == "idx"));
     files.sort();
     files
 }

@@ -84,6 +84,15 @@ pub struct SettingArgs {
     #[arg(long, value_name = "WHAT", value_parser = typed("escape"), help = help("escape"))]
     escape: Option<Setting>,
 
+    #[arg(long, value_name = "TIME", value_parser = typed("keep_age"), help = help("keep_age"))]
+    keep_age: Option<Setting>,
+
+    #[arg(long, value_name = "SIZE", value_parser = typed("keep_bytes"), help = help("keep_bytes"))]
+    keep_bytes: Option<Setting>,
+
+    #[arg(long, value_name = "SIZE", value_parser = typed("min_free"), help = help("min_free"))]
+    min_free: Option<Setting>,
+
     #[arg(long, value_name = "HOW", value_parser = typed("compress"), help = help("compress"))]
     compress: Option<Setting>,
 
@@ -156,6 +165,9 @@ impl SettingArgs {
             &self.death_notes,
             &self.index,
             &self.escape,
+            &self.keep_age,
+            &self.keep_bytes,
+            &self.min_free,
             &self.compress,
             &self.compress_delay,
         ];

@@ -17,6 +17,7 @@
 //! | [`rotate`] | `crlog rotate` |
 //! | [`doctor`] | `crlog doctor` |
 //! | [`recover`] | `crlog recover` |
+//! | [`retention`] | `crlog retention` |
 //! | [`soak`] | rounds of [`stress`] with every fault there is, for hours |
 //! | [`verify`] | `crlog verify` |
 //! | [`stress`], [`demo`] | real processes that are killed and stopped, and the check of what they wrote |
@@ -30,6 +31,7 @@ pub mod lines;
 pub mod paths;
 pub mod pipe;
 pub mod recover;
+pub mod retention;
 pub mod rotate;
 pub mod set;
 pub mod sidecar;

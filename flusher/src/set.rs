@@ -6,6 +6,7 @@ use crate::units::{self, show_when_full};
 use clap::Args;
 use crlog::{Compression, Fsync, Live, Names, Notes, Options, Severity, SizeRule, WhenFull};
 use std::path::PathBuf;
+use std::time::Duration;
 
 const EXAMPLES: &str = "\
 It holds for all processes at once, also for calls that wait at this moment, and until it is changed again or the
@@ -53,6 +54,18 @@ pub struct SetArgs {
     /// What archives are called from now on: numbered or dated
     #[arg(long, value_name = "HOW", value_parser = units::names)]
     names: Option<Names>,
+
+    /// Remove archives that are older than this; 0s never
+    #[arg(long, value_name = "TIME", value_parser = units::duration)]
+    keep_age: Option<Duration>,
+
+    /// Remove the oldest archives when all files together have more bytes; 0 no limit
+    #[arg(long, value_name = "SIZE", value_parser = units::size)]
+    keep_bytes: Option<u64>,
+
+    /// Remove the oldest archives when the file system has less free; 0 no limit
+    #[arg(long, value_name = "SIZE", value_parser = units::size)]
+    min_free: Option<u64>,
 
     /// Pack archives from now on: none, gzip[:LEVEL] or zstd[:LEVEL]
     #[arg(long, value_name = "HOW", value_parser = units::compress)]
@@ -104,6 +117,9 @@ impl SetArgs {
         let o = with(o, self.size_rule, Options::size_rule);
         let o = with(o, self.rotate_at.as_deref(), |o, times| o.rotate_at(times));
         let o = with(o, self.names, Options::names);
+        let o = with(o, self.keep_age, Options::keep_age);
+        let o = with(o, self.keep_bytes, Options::keep_bytes);
+        let o = with(o, self.min_free, Options::min_free);
         let o = with(o, self.compress, Options::compress);
         let o = with(o, self.compress_delay, Options::compress_delay);
         let o = with(o, self.mode, Options::mode);

@@ -118,7 +118,7 @@ fn death_json(d: &DeathInfo) -> Value {
     })
 }
 
-fn counters(stats: &Stats) -> [(&'static str, u64); 19] {
+fn counters(stats: &Stats) -> [(&'static str, u64); 20] {
     let c = &stats.counters;
     [
         ("records", c.records),
@@ -140,6 +140,7 @@ fn counters(stats: &Stats) -> [(&'static str, u64); 19] {
         ("index_errors", c.index_errors),
         ("packed", c.packed),
         ("pack_errors", c.pack_errors),
+        ("removed", c.removed),
     ]
 }
 

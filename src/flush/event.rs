@@ -1,5 +1,6 @@
 //! What the flusher has to tell.
 
+use crate::rotate::retention::Reason;
 use std::time::Duration;
 
 /// What the flusher has to tell; the sidecar prints it.
@@ -22,6 +23,15 @@ pub enum Event {
     Rotated {
         /// Size of the file that was put away.
         file_bytes: u64,
+    },
+    /// Retention removed an archive.
+    Removed {
+        /// Its file name.
+        name: String,
+        /// Its length.
+        bytes: u64,
+        /// Why, with the figures.
+        reason: Reason,
     },
     /// The file was opened anew: on request, or because it was moved or deleted.
     Reopened,

@@ -166,17 +166,22 @@ impl Flusher<'_> {
     pub(super) fn rotate(&mut self, stage: Stage) -> Result<(), Trouble> {
         let file_bytes = self.cell.end;
         let id = FileId { dev: self.cell.dev, ino: self.cell.ino };
+        self.know();
         let guessed = self.last_copy.is_some();
-        let view = self.look(id)?;
+        let mut view = self.look(id)?;
+        self.reserve(&view.archive);
         let mut outcome = self.run_machine(stage, &view)?;
         if guessed && outcome == Outcome::Kept(Failure::Exists) {
             self.last_copy = None; // somebody took the name
-            let view = self.look(id)?;
+            view = self.look(id)?;
+            self.reserve(&view.archive);
             outcome = self.run_machine(stage, &view)?;
         }
         self.backoff.note(outcome, sys::monotonic_ns() / MS);
         match outcome {
             Outcome::Rotated | Outcome::Truncated => {
+                let archive = Some(view.archive.as_str()).filter(|_| outcome == Outcome::Rotated);
+                self.tell_rotated(id, file_bytes, archive);
                 self.at.mem().store(word::FLUSHER_ERROR, 0, Relaxed);
                 (self.tell)(Event::Rotated { file_bytes });
                 Ok(())
@@ -210,6 +215,7 @@ impl Flusher<'_> {
                 if matches!(outcome, Outcome::Rotated | Outcome::Truncated) {
                     bump(self.at.mem(), Counter::Rotations, 1);
                     self.pack_soon();
+                    self.keep_soon();
                 }
                 return Ok(outcome);
             }
@@ -263,7 +269,7 @@ impl Flusher<'_> {
     }
 
     /// The archive is to fall off: the index tells it before it is done.
-    fn retire(&mut self, name: &str) -> Result<(), Trouble> {
+    pub(super) fn retire(&mut self, name: &str) -> Result<(), Trouble> {
         if self.index.is_none() {
             return Ok(());
         }
@@ -274,7 +280,7 @@ impl Flusher<'_> {
     }
 
     /// A handle of the archive that is to fall off. While there is one, taking its name away is quick.
-    fn hold(&self, name: &str) -> Option<LogFile> {
+    pub(super) fn hold(&self, name: &str) -> Option<LogFile> {
         LogFile::open(&self.at.dir.join(name), self.config.mode, Create::Never).ok()
     }
 

@@ -306,6 +306,7 @@ impl Flusher<'_> {
         let (name, made) = match (job.what, work.temporary) {
             (What::Pack(how), Some(temporary)) => {
                 let name = plain.packed(how.packing().unwrap_or(Packing::Plain));
+                self.tell_packing(work.plain, &temporary.0, &name);
                 sys::dir::rename_new(&temporary.0, &self.at.dir.join(&name))?;
                 (name, true)
             }
@@ -321,6 +322,7 @@ impl Flusher<'_> {
             }
             return Err(e);
         }
+        self.tell_packed(work.plain);
         let (from_bytes, to_bytes) = (job.looks.bytes, job.packed.size().unwrap_or(0));
         self.let_go(Some(job.plain));
         if let Some(packer) = &mut self.packer {

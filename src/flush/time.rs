@@ -10,6 +10,7 @@ use crate::options::{Config, OnStart};
 use crate::ring::journal::Period;
 use crate::ring::layout::word;
 use crate::ring::mem::Mem;
+use crate::rotate::name::Packing;
 use crate::rotate::schedule::{Armed, Dated, Due, Precision, Schedule};
 use crate::rotate::{Failure, Member, Names};
 use crate::sys::{self, LogFile};
@@ -162,7 +163,12 @@ impl Flusher<'_> {
             return Ok(Member::NEWEST.name(log));
         }
         let existing: Vec<Dated> = names.iter().filter_map(|name| Dated::parse(log, name)).collect();
-        let next = Dated::next(&self.stamp(), &existing).ok_or(Trouble::Rotation(Failure::Exists))?;
+        let stamp = self.stamp();
+        let never_given = self.copy_never_given(&stamp, &existing);
+        let never_given =
+            never_given.map(|copy| Dated { stamp: stamp.clone(), copy, packing: Packing::Plain });
+        let next = never_given.or_else(|| Dated::next(&stamp, &existing));
+        let next = next.ok_or(Trouble::Rotation(Failure::Exists))?;
         let name = next.name(log);
         self.last_copy = Some(next);
         Ok(name)

@@ -234,9 +234,11 @@ pub enum Counter {
     Packed,
     /// Archives that could not be packed; each attempt counts.
     PackErrors,
+    /// Archives that retention removed.
+    Removed,
 }
 /// How many counters there are.
-pub const COUNTERS: usize = 19;
+pub const COUNTERS: usize = 20;
 
 /// Byte offsets within a producer's slot. Three groups, each on lines of its own: what the producer says
 /// when it registers, what the flusher counts, and what the producer counts.
@@ -655,7 +657,7 @@ const _: () = {
     assert!(word::WHEN_FULL + LEVELS * 8 <= word::RESERVE);
     assert!(lease::START + 8 == CHUNK_DESC && lease::DROPS + LEVELS * 4 == lease::PID);
     assert!(word::COUNTERS + COUNTERS * 8 <= word::SIDECAR);
-    assert!(Counter::PackErrors as usize + 1 == COUNTERS);
+    assert!(Counter::Removed as usize + 1 == COUNTERS);
     assert!(
         slot::NAME + slot::NAME_BYTES == slot::DROPS_BEFORE
             && slot::DROPS_BEFORE + LEVELS * 4 == slot::UNFINISHED

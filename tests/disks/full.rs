@@ -84,8 +84,8 @@ fn a_write_that_the_full_disk_takes_in_part_is_taken_back() {
 
 #[test]
 fn without_an_inode_for_the_next_file_the_old_one_goes_on_and_every_archive_stays() {
-    // The root, the log, three archives and the ballast.
-    let Some(disk) = Disk::tmpfs("size=4m,nr_inodes=6") else { return };
+    // The root, the log, three archives, the hidden directory, the manifest in it, and the ballast.
+    let Some(disk) = Disk::tmpfs("size=4m,nr_inodes=8") else { return };
     let log = disk.options().max_bytes(10_000).backups(3).open().unwrap();
     let mut w = log.writer().unwrap();
     let mut next = 0;

@@ -188,8 +188,10 @@ fn a_file_that_is_deleted_again_and_again_gives_way_to_a_new_one() {
     drop(busy);
     log.flush(LONG).unwrap();
     let last = lines(&disk.content());
-    let end = log.stats().counters.records;
+    let end = (0..).find(|i| last.last() == Some(&record(*i))).unwrap() + 1;
     assert_eq!(last, (end - last.len() as u64..end).map(record).collect::<Vec<_>>());
+    // The counters of a flusher that is killed may lack its last batch.
+    assert!(end >= log.stats().counters.records);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use crlog_flusher::console::{Console, Failure};
-use crlog_flusher::{demo, doctor, pipe, recover, rotate, set, soak, stat, stress, verify};
+use crlog_flusher::{demo, doctor, pipe, recover, retention, rotate, set, soak, stat, stress, verify};
 use std::process::ExitCode;
 
 const EXAMPLES: &str = "\
@@ -30,6 +30,7 @@ enum Command {
     Rotate(rotate::RotateArgs),
     Doctor(doctor::DoctorArgs),
     Recover(recover::RecoverArgs),
+    Retention(retention::RetentionArgs),
     Verify(verify::VerifyArgs),
     Stress(stress::StressArgs),
     Soak(soak::SoakArgs),
@@ -48,6 +49,7 @@ fn run(command: &Command, console: Console) -> Result<u8, Failure> {
         Command::Rotate(args) => rotate::main(args, console),
         Command::Doctor(args) => doctor::main(args, console),
         Command::Recover(args) => recover::main(args, console),
+        Command::Retention(args) => retention::main(args, console),
         Command::Verify(args) => verify::main(args, console),
         Command::Stress(args) => stress::main(args, console),
         Command::Soak(args) => soak::main(args, console),

@@ -227,6 +227,33 @@ pub const KEYS: &[Key] = &[
         reader: |g| word(g, units::escape, Options::escape),
     },
     Key {
+        name: "keep_age",
+        also: &["max_age", "retention", "keep"],
+        help: "Remove archives that were last written to longer ago than this, such as '7 days'; 0s never [default: 0s]",
+        example: "\"7 days\"",
+        default: Default::Is("\"0s\""),
+        reader: |g| {
+            let age = g.text(units::duration)?;
+            Ok(Setting::new(Value::Text(units::show_exact_time(age)), move |o| o.keep_age(age)))
+        },
+    },
+    Key {
+        name: "keep_bytes",
+        also: &["max_total_bytes", "total_bytes"],
+        help: "Remove the oldest archives when all files of the log together have more bytes than this; 0 no limit",
+        example: "\"1 GB\"",
+        default: Default::Is("0"),
+        reader: |g| size(g, Options::keep_bytes),
+    },
+    Key {
+        name: "min_free",
+        also: &["min_free_disk"],
+        help: "Remove the oldest archives when the file system has less free than this; 0 no limit",
+        example: "\"500 MB\"",
+        default: Default::Is("0"),
+        reader: |g| size(g, Options::min_free),
+    },
+    Key {
         name: "compress",
         also: &["compression", "gzip"],
         help: "Pack rotated files, in a thread of low priority: none, gzip, gzip:LEVEL (1 to 9), or, if it was built in, zstd, \

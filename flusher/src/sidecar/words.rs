@@ -63,6 +63,9 @@ pub fn in_words(event: &Event) -> String {
             )
         }
         Event::IndexResumed => "the index is written again".into(),
+        Event::Removed { name, bytes, reason } => {
+            format!("removed: {name}, {}: {}", show_bytes(*bytes), crate::retention::why(reason))
+        }
         Event::Packed { name, from_bytes, to_bytes } => {
             format!("compressed: {name}, {} of {}", show_bytes(*to_bytes), show_bytes(*from_bytes))
         }

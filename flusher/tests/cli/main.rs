@@ -8,6 +8,7 @@ mod doctor;
 mod pipe;
 mod recover;
 mod refusals;
+mod retention;
 mod rotate;
 mod runs;
 mod set;

@@ -4,7 +4,7 @@
 use super::world::{DAY_NS, Flusher, Killed, LOG, World, stamp};
 use super::*;
 use crate::rotate::name::Member;
-use crate::rotate::schedule::stamp::{Dated, Precision};
+use crate::rotate::schedule::stamp::Dated;
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
@@ -253,7 +253,7 @@ fn assert_names_sort_by_time(world: &World) {
     let dated = |(name, file): (&String, &usize)| {
         let named = world.is_named(*file, name);
         let ours = world.files[*file].ours.filter(|_| named)?;
-        Dated::parse(LOG, Precision::Day, name).map(|dated| (dated, ours))
+        Dated::parse(LOG, name).map(|dated| (dated, ours))
     };
     let mut all: Vec<(Dated, u64)> = world.dir.iter().filter_map(dated).collect();
     all.sort();

@@ -2,7 +2,7 @@
 use super::{Seen, Verdict};
 use crate::rotate::manifest::{Entry, Form, Manifest, Name, Serial, State};
 use crate::rotate::name::{Member, Packing};
-use crate::rotate::schedule::stamp::{Dated, Precision};
+use crate::rotate::schedule::stamp::Dated;
 use std::collections::HashMap;
 
 /// What the manifest says of a file that is not the live log.
@@ -11,8 +11,6 @@ pub(super) enum Match<'a> {
     Not(Option<Serial>, Verdict),
 }
 
-const PRECISIONS: [Precision; 4] = [Precision::Day, Precision::Hour, Precision::Minute, Precision::Second];
-
 /// A number of the chain, if the file is called like one.
 pub(super) fn member(log: &str, name: &str) -> Option<Member> {
     Member::parse(log, name)
@@ -20,7 +18,7 @@ pub(super) fn member(log: &str, name: &str) -> Option<Member> {
 
 /// Period and number, if the file is called like an archive with a date.
 pub(super) fn dated(log: &str, name: &str) -> Option<Dated> {
-    PRECISIONS.iter().find_map(|precision| Dated::parse(log, *precision, name))
+    Dated::parse(log, name)
 }
 
 /// How a file of that name is packed, if it is called like an archive.

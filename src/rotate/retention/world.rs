@@ -2,7 +2,7 @@
 use super::{Directory, Limits, Now, Removal, Seen, decide, reconcile};
 use crate::rotate::manifest::{Ended, Entry, Form, Manifest, Name, Stamped, State, line::put_entry};
 use crate::rotate::name::{Member, Packing};
-use crate::rotate::schedule::stamp::{Dated, Precision};
+use crate::rotate::schedule::stamp::Dated;
 use crate::sys::FileId;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -253,7 +253,7 @@ impl Flusher {
             return self.settle(world);
         };
         let stamp = stamp(world.now_ns);
-        let dated = world.dir.keys().filter_map(|name| Dated::parse(LOG, Precision::Day, name));
+        let dated = world.dir.keys().filter_map(|name| Dated::parse(LOG, name));
         let copies: Vec<u32> = dated.filter(|d| d.stamp == stamp).map(|d| d.copy).collect();
         let copy = self.manifest.next_copy(&stamp, copies, Some(live.serial)).unwrap();
         let name = Dated { stamp: stamp.clone(), copy, packing: Packing::Plain }.name(LOG);

@@ -1,0 +1,335 @@
+//! What is kept of the archives: the manifest is told of every file, and what no limit wants any more is removed.
+//!
+//! A rotation tells the manifest two lines: before it, a dated name, so that its number is never given again; after it, which file
+//! was put away and which one was begun. What a killed flusher did not come to tell, the next one finds out ([`reconcile`]).
+//!
+//! Archives are removed between two sweeps: after rotations, at a take-over, when the configuration has changed, and each minute if there
+//! is a limit that time alone can break. No record and no rotation fails with any of this.
+//!
+//! | found | done |
+//! |---|---|
+//! | the manifest cannot be read or written | nothing is removed; told, tried again after 1 s, doubling to 10 min |
+//! | an archive cannot be removed | it stays, and so do the younger ones; likewise |
+//! | no limit, no dated names and no chain | no manifest |
+
+use super::{Event, Flusher, Kind};
+use crate::index::directory;
+use crate::manifest::{Hidden, Store};
+use crate::options::Config;
+use crate::retention::enforce;
+use crate::ring::layout::Counter;
+use crate::ring::sweep::bump;
+use crate::rotate::Names;
+use crate::rotate::manifest::{Ended, Entry, Form, Manifest, Name, Stamped, State};
+use crate::rotate::name::Standing;
+use crate::rotate::retention::{Directory, Limits, Now, Reason, Removal, Seen, reconcile};
+use crate::rotate::schedule::Dated;
+use crate::sys::{self, FileId};
+use std::cmp::Reverse;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+const RETRY_MIN: Duration = Duration::from_secs(1);
+const RETRY_MAX: Duration = Duration::from_secs(600);
+/// How often it is looked whether an archive has become too old, or the disk too full.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// What the flusher knows of retention.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    /// `None`: not read in this turn.
+    store: Option<Store<Hidden>>,
+    due: bool,
+    /// When it is tried again, or looked again.
+    next_ns: u64,
+    delay: Duration,
+}
+
+impl Default for Keeper {
+    fn default() -> Keeper {
+        Keeper { store: None, due: true, next_ns: 0, delay: Duration::ZERO }
+    }
+}
+
+/// Whether archives are the manifest's business.
+fn has_manifest(config: &Config) -> bool {
+    config.policy.names == Names::Dated
+        || config.policy.backups > 0
+        || has_limits_of_time(config)
+        || config.keep.bytes > 0
+}
+
+fn has_limits_of_time(config: &Config) -> bool {
+    !config.keep.age.is_zero() || config.keep.min_free > 0
+}
+
+/// The limits of a configuration. With numbers and no backups there are no archives, so there is no limit to their number.
+pub(crate) fn limits_of(config: &Config) -> Limits {
+    let some = |n: u64| Some(n).filter(|n| *n > 0);
+    Limits {
+        archives: Some(config.policy.backups).filter(|n| *n > 0),
+        age_ns: u64::try_from(config.keep.age.as_nanos()).ok().and_then(some),
+        bytes: some(config.keep.bytes),
+        free_bytes: some(config.keep.min_free),
+    }
+}
+
+/// The entry of the live log, if it is known.
+fn live_entry(manifest: &Manifest, id: FileId) -> Option<&Entry> {
+    manifest
+        .by_inode(id.ino)
+        .find(|entry| entry.state == State::Live && entry.forms().any(|(form, _)| form.id == id))
+}
+
+impl Flusher<'_> {
+    /// There is a new archive.
+    pub(super) fn keep_soon(&mut self) {
+        self.keeper.due = true;
+        if self.keeper.delay.is_zero() {
+            self.keeper.next_ns = 0;
+        }
+    }
+
+    /// There are other limits now.
+    pub(super) fn keep_anew(&mut self) {
+        (self.keeper.due, self.keeper.next_ns) = (true, 0);
+    }
+
+    fn log_id(&self) -> FileId {
+        FileId { dev: self.cell.dev, ino: self.cell.ino }
+    }
+
+    /// At most until retention is due.
+    pub(super) fn until_keeping(&self, limit: Duration) -> Duration {
+        let waits = self.keeper.due || has_limits_of_time(&self.config);
+        if self.kind == Kind::Helper || !waits || !has_manifest(&self.config) {
+            return limit;
+        }
+        let wait = self.keeper.next_ns.saturating_sub(sys::monotonic_ns());
+        limit.min(Duration::from_nanos(wait.max(super::MS)))
+    }
+
+    /// Between two sweeps: is there something to tell, or to remove?
+    pub(super) fn keep(&mut self, now_ns: u64) {
+        let at_rest =
+            self.found.is_none() && self.cell.op == 0 && self.retired_ns.is_none() && self.retry_ns == 0;
+        if self.kind == Kind::Helper
+            || !at_rest
+            || !has_manifest(&self.config)
+            || now_ns < self.keeper.next_ns
+        {
+            return;
+        }
+        if !self.keeper.due && !has_limits_of_time(&self.config) {
+            return;
+        }
+        self.keeper.due = false;
+        match self.keep_now() {
+            Ok(()) => {
+                self.keeper.delay = Duration::ZERO;
+                let next = if has_limits_of_time(&self.config) { EVERY } else { Duration::ZERO };
+                self.keeper.next_ns = now_ns + nanos(next);
+            }
+            Err(failed) => self.keeping_failed(&failed),
+        }
+    }
+
+    fn keeping_failed(&mut self, failed: &Failed) {
+        let keeper = &mut self.keeper;
+        keeper.due = true;
+        keeper.delay = (keeper.delay * 2).clamp(RETRY_MIN, RETRY_MAX);
+        keeper.next_ns = sys::monotonic_ns() + nanos(keeper.delay);
+        let retry = keeper.delay;
+        bump(self.at.mem(), Counter::IoErrors, 1);
+        let (path, why) = (self.at.log_path.display(), &failed.why);
+        let what = format!(
+            "cannot {} of {path}: {why}; nothing of the log is lost, archives may stay too long",
+            failed.doing
+        );
+        (self.tell)(Event::Error { what, errno: why.raw_os_error().unwrap_or(0), retry });
+    }
+
+    fn keep_now(&mut self) -> Result<(), Failed> {
+        let mut store = self.take_store()?;
+        let done = self.keep_with(&mut store);
+        self.keeper.store = Some(store);
+        done
+    }
+
+    fn take_store(&mut self) -> Result<Store<Hidden>, Failed> {
+        match self.keeper.store.take() {
+            Some(store) => Ok(store),
+            None => {
+                Store::load(self.hidden_store()).map_err(|why| Failed { doing: "read the manifest", why })
+            }
+        }
+    }
+
+    /// Before a rotation: the manifest is read, and knows the live log.
+    pub(super) fn know(&mut self) {
+        let waits = !self.keeper.delay.is_zero() && sys::monotonic_ns() < self.keeper.next_ns;
+        if self.keeper.store.is_some() || waits || !has_manifest(&self.config) {
+            return;
+        }
+        if let Err(failed) = self.try_to_know() {
+            self.keeping_failed(&failed);
+        }
+    }
+
+    fn try_to_know(&mut self) -> Result<(), Failed> {
+        let seen = sys::dir::files(&self.at.dir, &self.at.name);
+        let seen = seen.map_err(|why| Failed { doing: "list the archives", why })?;
+        let name = self.at.name.clone();
+        let directory = Directory { log: &name, live: Some(self.log_id()), seen: &seen };
+        let mut store = self.take_store()?;
+        let told = self.bring_up_to_date(&mut store, &directory);
+        self.keeper.store = Some(store);
+        told.map_err(|why| Failed { doing: "write the manifest", why })
+    }
+
+    /// A rotation was made: what was the log, with so many bytes, has this name now, or was emptied.
+    pub(super) fn tell_rotated(&mut self, was: FileId, bytes: u64, archive: Option<&str>) {
+        let log = &self.at.name;
+        let Some(store) = &mut self.keeper.store else { return };
+        let end = Ended { bytes, keys: None, ns: sys::unix_ns() };
+        let put_away = live_entry(store.manifest(), was).cloned().map(|entry| match archive {
+            Some(name) => entry.archived(name_of(log, name), end),
+            None => entry.removed(),
+        });
+        let seen = sys::dir::look(&self.at.log_path).ok().flatten();
+        let begun = seen.map(|seen| {
+            let segment = u128::from_be_bytes(self.at.segment.header().uuid);
+            let serial = store.manifest().next_serial();
+            Entry::begun(serial, segment, self.cell.file, form_of(&seen, Name::Log), sys::unix_ns())
+        });
+        let news: Vec<Entry> = put_away.into_iter().chain(begun).collect();
+        if let Err(why) = store.tell(&news) {
+            self.keeping_failed(&Failed { doing: "write the manifest", why });
+        }
+    }
+
+    fn hidden_store(&self) -> Hidden {
+        let dir = self.at.dir.join(directory(&self.at.name));
+        Hidden::new(&dir, self.config.mode, self.syncs_archives())
+    }
+
+    fn keep_with(&mut self, store: &mut Store<Hidden>) -> Result<(), Failed> {
+        let listing = |why| Failed { doing: "list the archives", why };
+        let seen = sys::dir::files(&self.at.dir, &self.at.name).map_err(listing)?;
+        let name = self.at.name.clone();
+        let directory = Directory { log: &name, live: Some(self.log_id()), seen: &seen };
+        let told = self
+            .bring_up_to_date(store, &directory)
+            .map_err(|why| Failed { doing: "write the manifest", why });
+        let limits = limits_of(&self.config);
+        if limits.is_none() {
+            return told;
+        }
+        let free_bytes = sys::dir::free_bytes(&self.at.dir).map_err(listing)?;
+        let now = Now { ns: sys::unix_ns(), free_bytes };
+        let (_, done) = enforce(store, &directory, &limits, &now, |removal| self.remove(removal));
+        told.and(done.map_err(|why| Failed { doing: "remove archives", why }))
+    }
+
+    /// What happened since the manifest was last told.
+    fn bring_up_to_date(&mut self, store: &mut Store<Hidden>, directory: &Directory) -> io::Result<()> {
+        let news = reconcile(store.manifest(), directory);
+        let told = if news.is_empty() { Ok(()) } else { store.tell(&news) };
+        let id = self.log_id();
+        if live_entry(store.manifest(), id).is_some() {
+            return told;
+        }
+        let Some(seen) = directory.seen.iter().find(|seen| seen.id == id) else { return told };
+        let form = form_of(seen, Name::Log);
+        let segment = u128::from_be_bytes(self.at.segment.header().uuid);
+        let serial = store.manifest().next_serial();
+        let begun = Entry::begun(serial, segment, self.cell.file, form, sys::unix_ns());
+        told.and(store.tell(&[begun]))
+    }
+
+    fn remove(&mut self, removal: &Removal) -> io::Result<bool> {
+        let retired = self.retire(&removal.name);
+        retired.map_err(|_| io::Error::other("its end could not be written to the index"))?;
+        let file = self.hold(&removal.name);
+        let removed = sys::dir::remove_if(&self.at.dir.join(&removal.name), removal.id)?;
+        match removal.reason {
+            // The next look at the file system must find what was given back.
+            Reason::Free { .. } => drop(file),
+            _ => self.let_go(file),
+        }
+        if removed {
+            bump(self.at.mem(), Counter::Removed, 1);
+            let (name, bytes, reason) = (removal.name.clone(), removal.bytes, removal.reason);
+            (self.tell)(Event::Removed { name, bytes, reason });
+        }
+        Ok(removed)
+    }
+
+    /// The log is about to get this name. If that cannot be written down, it gets it all the same.
+    pub(super) fn reserve(&mut self, archive: &str) {
+        let (id, log) = (self.log_id(), &self.at.name);
+        let Some(dated) = Dated::parse(log, archive) else { return };
+        let Some(store) = &mut self.keeper.store else { return };
+        let Some(entry) = live_entry(store.manifest(), id).cloned() else { return };
+        let stamped = Stamped { stamp: dated.stamp, copy: dated.copy };
+        if entry.dated.as_ref() == Some(&stamped) {
+            return;
+        }
+        if let Err(why) = store.tell(&[entry.reserved(archive, stamped)]) {
+            self.keeping_failed(&Failed { doing: "write the manifest", why });
+        }
+    }
+
+    /// A number for the next archive of this stamp, if the manifest is there: behind all that were ever given.
+    pub(super) fn copy_never_given(&self, stamp: &str, existing: &[Dated]) -> Option<u32> {
+        let manifest = self.keeper.store.as_ref()?.manifest();
+        let live = live_entry(manifest, self.log_id()).map(|entry| entry.serial);
+        let standing = existing.iter().filter(|dated| dated.stamp == stamp).map(|dated| dated.copy);
+        manifest.next_copy(stamp, standing, live)
+    }
+
+    /// This file is about to get the name of a packed archive, which was made of that one.
+    pub(super) fn tell_packing(&mut self, plain: FileId, packed: &Path, name: &str) {
+        let form =
+            sys::dir::look(packed).ok().flatten().map(|seen| form_of(&seen, name_of(&self.at.name, name)));
+        self.tell_of_archive(plain, |entry| form.map(|form| entry.packing(form)));
+    }
+
+    /// The plain file has gone.
+    pub(super) fn tell_packed(&mut self, plain: FileId) {
+        self.tell_of_archive(plain, |entry| entry.packed.is_some().then(|| entry.packed()));
+    }
+
+    fn tell_of_archive(&mut self, id: FileId, change: impl FnOnce(Entry) -> Option<Entry>) {
+        let Some(store) = &mut self.keeper.store else { return };
+        let is = |entry: &&Entry| entry.is_closed() && entry.plain.as_ref().is_some_and(|form| form.id == id);
+        let entry = store.manifest().by_inode(id.ino).find(is).cloned();
+        if let Some(entry) = entry.and_then(change)
+            && let Err(why) = store.tell(&[entry])
+        {
+            self.keeping_failed(&Failed { doing: "write the manifest", why });
+        }
+    }
+}
+
+fn form_of(seen: &Seen, name: Name) -> Form {
+    Form { id: seen.id, born_ns: seen.born_ns, bytes: seen.bytes, name }
+}
+
+fn name_of(log: &str, name: &str) -> Name {
+    match Standing::of(log, name) {
+        Some(Standing::Dated(Reverse(_))) | None => Name::Fixed(name.to_owned()),
+        Some(Standing::Numbered(_)) => Name::Chain,
+        Some(Standing::Log) => Name::Log,
+    }
+}
+
+fn nanos(d: Duration) -> u64 {
+    u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)
+}
+
+struct Failed {
+    doing: &'static str,
+    why: io::Error,
+}
