@@ -184,6 +184,19 @@ fn a_log_that_cannot_be_opened_keeps_no_other_from_running_and_is_tried_again() 
 }
 
 #[test]
+fn the_soft_limit_of_open_files_is_no_limit_for_it() {
+    let site = Site::new("LOG a\nLOG b\nLOG c");
+    let said = std::fs::File::create(site.log("said")).unwrap();
+    let limited = "ulimit -S -n 16; exec \"$0\" --config \"$1\"";
+    let mut command = Command::new("sh");
+    command.args(["-c", limited, FLUSHER]).arg(site.config()).stderr(Stdio::from(said));
+    let sidecar = Running::spawn_with(&mut command);
+    ["a", "b", "c"].iter().for_each(|log| site.until_written(log));
+    end(sidecar, 0);
+    assert_eq!(site.said(), "");
+}
+
+#[test]
 fn a_log_that_could_not_be_opened_until_the_end_makes_the_status_1() {
     let site = Site::new("LOG a\nLOG missing/c");
     let sidecar = site.at_work("", &["a"]);
