@@ -202,7 +202,7 @@ impl Log {
     /// terminator, checksums, escaping, index, durable. Bad values change nothing.
     pub fn change(&self, options: &Options) -> Result<Vec<Difference>, OpenError> {
         options.geometry()?;
-        let wanted = options.config()?;
+        let wanted = options.change_wanted()?;
         let at = self.core.membership()?;
         let at = &at.0;
         if let Some(bytes) = options.reserve_asked_for() {

@@ -500,6 +500,12 @@ impl Options {
         Ok(config)
     }
 
+    /// What a running log is to be, as far as these options say it. Their reserve is left out: it is judged by the ring that
+    /// runs, whose size they need not say.
+    pub(crate) fn change_wanted(&self) -> Result<Config, OpenError> {
+        Options { reserve_bytes: None, ..self.clone() }.config()
+    }
+
     /// Puts what was asked for, and can be changed while a log is open, into its configuration. `wanted` is [`Options::config`].
     pub(crate) fn change(&self, running: &mut Config, wanted: &Config) {
         fn set<T: Clone, U>(to: &mut T, asked: Option<&U>, wanted: &T) {

@@ -5,7 +5,7 @@
 mod common;
 
 use common::{LOG, NAME, Place, ROLE, assert_complete, by_name, until};
-use crlog::{Compression, Fsync, Log, Names, Options};
+use crlog::{Compression, Fsync, Log, MIB, Names, Options};
 use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(20);
@@ -165,4 +165,15 @@ fn a_process_that_is_killed_while_it_changes_something_leaves_a_sound_configurat
     }
     log.flush(LONG).unwrap();
     assert_complete(&by_name(&place.lines()));
+}
+
+#[test]
+fn a_reserve_is_judged_by_the_ring_that_runs_and_not_by_the_default_one() {
+    let place = Place::new();
+    let log = place.options().ring_bytes(32 * MIB).open().unwrap();
+    assert_eq!(log.change(&Options::new(place.log()).reserve_bytes(10 * MIB)).unwrap(), []);
+    assert_eq!(log.stats().live.reserve_bytes, 10 * MIB);
+    let refused = log.change(&Options::new(place.log()).reserve_bytes(17 * MIB).max_bytes(5));
+    assert!(refused.is_err_and(|e| e.to_string().contains("half of the ring, which is 16777216")));
+    assert_eq!((log.stats().live.reserve_bytes, log.stats().max_bytes), (10 * MIB, 0));
 }
