@@ -125,7 +125,7 @@ pub const KEYS: &[Key] = &[
         name: "ring_size",
         also: &["ring_bytes"],
         help: "Size of the ring in shared memory, 256KiB to 512MiB; a quarter of it is the longest record [default: 8MiB]",
-        example: "\"8 MiB\"",
+        example: "\"16 MiB\"",
         default: Default::Is("\"8 MiB\""),
         reader: |g| size(g, Options::ring_bytes),
     },

@@ -31,15 +31,15 @@ fn missing(settings: &Settings) -> Vec<Problem> {
     let is =
         |key: &str, text: &str| settings.get(key).is_some_and(|(s, _)| s.value == Value::Text(text.into()));
     let has = |key: &str| settings.get(key).is_some();
-    let dated = is("names", "dated") || has("rotate_at") && !has("names");
+    let at_times = has("rotate_at") && !is("rotate_at", "never");
+    let dated = is("names", "dated") || at_times && !has("names");
     let never = settings.get("max_bytes").is_some_and(|(limit, _)| limit.value == Value::Number(0));
-    let rotates = [("max_bytes", !never), ("rotate_at", true), ("on_start", !is("on_start", "append"))];
+    let rotates = [("max_bytes", !never), ("rotate_at", at_times), ("on_start", !is("on_start", "append"))];
     // A slip of the pen that would cost all that is in the log.
     let emptied = rotates.into_iter().filter(|(_, rotates)| *rotates && !dated && !has("backups"));
     let emptied =
         emptied.map(|(key, _)| (key, "backups", ": with 0 the file is emptied, and what was in it is gone"));
-    let unused =
-        (settings.is_true("empty_files") && !has("rotate_at")).then_some(("empty_files", "rotate_at", ""));
+    let unused = (settings.is_true("empty_files") && !at_times).then_some(("empty_files", "rotate_at", ""));
     emptied.chain(unused).filter_map(|(key, needs, why)| lacking(settings, key, needs, why)).collect()
 }
 

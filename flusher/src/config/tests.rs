@@ -113,6 +113,20 @@ fn the_defaults_are_those_of_the_library() {
 }
 
 #[test]
+fn what_can_be_changed_is_what_the_library_changes() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.log");
+    for key in KEYS.iter().filter(|key| !["verbose", "segment", "lock_dir"].contains(&key.name)) {
+        let log = Options::new(&path).open().unwrap();
+        let example = in_file(&format!("{} = {}", key.name, key.example)).unwrap().top;
+        let left = log.change(&example.apply(Options::new(&path))).unwrap();
+        assert_eq!(left.is_empty(), key.is_live(), "{}: {left:?}", key.name);
+        let again = example.apply(Options::new(&path)).attach().unwrap();
+        assert_eq!(again.differences().is_empty(), key.is_live(), "{}", key.name);
+    }
+}
+
+#[test]
 fn the_stronger_one_holds_for_each_key_by_itself() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("f.toml");
@@ -247,6 +261,7 @@ fn what_is_not_possible_together_is_said_of_the_keys_that_can_mend_it() {
             "f:4: rotate_at: needs backups, too",
         ),
         ("[[log]]\npath = \"a\"\non_start = \"rotate\"", "f:3: on_start: needs backups, too"),
+        ("max_bytes = 5\n[[log]]\npath = \"a\"\nrotate_at = \"never\"", "f:1: max_bytes: needs backups, too"),
         ("empty_files = true\n[[log]]\npath = \"a\"", "f:1: empty_files: needs rotate_at, too"),
         ("[[log]]\npath = \"a\"\nmode = \"0440\"", "f:3: mode: mode 440 is not possible"),
         (
@@ -267,6 +282,7 @@ fn what_is_not_possible_together_is_said_of_the_keys_that_can_mend_it() {
     assert_eq!(both.len(), 2, "{both:?}");
     for fine in [
         "max_bytes = 5\n[[log]]\npath = \"a\"\nbackups = 0",
+        "rotate_at = \"never\"\n[[log]]\npath = \"a\"",
         "max_bytes = 0\non_start = \"append\"\n[[log]]\npath = \"a\"",
         "max_bytes = 5\n[[log]]\npath = \"a\"\nrotate_at = \"daily\"\nempty_files = true",
         "max_bytes = 5\nnames = \"dated\"\n[[log]]\npath = \"a\"\n",

@@ -12,7 +12,7 @@ use crate::config::{LogConfig, Sources};
 use crate::console::{Console, Failure};
 use crate::signals::{self, Wish};
 use crate::units::show_time;
-use crlog::Control;
+use crlog::{Control, Options};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -42,6 +42,8 @@ pub(super) struct Worker {
     control: Control,
     /// What it was told the log is to be.
     pub(super) config: LogConfig,
+    /// How it opened the log.
+    pub(super) options: Options,
     /// It has the log open.
     pub(super) open: bool,
 }
@@ -214,8 +216,8 @@ impl Crew {
             control: control.clone(),
             console: self.console,
         };
-        let config = member.config.clone();
-        member.state = State::Running(Box::new(Worker { number, control, config, open: false }));
+        let (config, options) = (member.config.clone(), member.config.options());
+        member.state = State::Running(Box::new(Worker { number, control, config, options, open: false }));
         let news = self.news.clone();
         let thread = std::thread::Builder::new().name("sidecar".into()).spawn(move || {
             let opened = || drop(news.send(News::Opened(number)));
@@ -319,43 +321,98 @@ mod tests {
     use super::*;
     use crate::config::From;
     use crate::config::settings::Settings;
-    use crlog::{KIB, Options};
+    use crlog::KIB;
+
+    /// A crew of one log, whose sidecar is played by the test.
+    struct Tested {
+        file: std::path::PathBuf,
+        crew: Crew,
+        _heard: Receiver<News>,
+    }
+
+    impl Tested {
+        fn new(dir: &std::path::Path, table: &str) -> Tested {
+            let file = dir.join("f.toml");
+            write(&file, table);
+            let from = From::File(file.clone());
+            let sources = Sources { from, line: Settings::default(), variables: vec![] };
+            let config = sources.load().logs.unwrap().remove(0);
+            let (news, heard) = mpsc::channel();
+            let (control, options) = (Control::default(), config.options());
+            let worker = Worker { number: 1, control, config: config.clone(), options, open: false };
+            let member = Member {
+                config,
+                state: State::Running(Box::new(worker)),
+                verbose: Arc::default(),
+                pause: PAUSE_MIN,
+                told: String::new(),
+            };
+            let console = Console::new("test");
+            let (next, stopping, failed) = (2, false, false);
+            let crew = Crew { sources, members: vec![member], console, news, next, stopping, failed };
+            Tested { file, crew, _heard: heard }
+        }
+
+        fn open(&mut self) {
+            self.crew.opened(1);
+        }
+
+        fn reload(&mut self, table: &str) {
+            write(&self.file, table);
+            self.crew.wish(Wish::Reopen);
+        }
+    }
+
+    fn write(file: &std::path::Path, table: &str) {
+        std::fs::write(file, format!("[[log]]\npath = \"a\"\n{table}")).unwrap();
+    }
 
     #[test]
     fn what_is_changed_while_a_log_is_being_opened_holds_once_it_is_open() {
         let dir = tempfile::tempdir().unwrap();
-        let (file, path) = (dir.path().join("f.toml"), dir.path().join("a"));
-        let write = |more: &str| std::fs::write(&file, format!("[[log]]\npath = \"a\"\n{more}")).unwrap();
-        write("");
-        let sources =
-            Sources { from: From::File(file.clone()), line: Settings::default(), variables: vec![] };
-        let config = sources.load().logs.unwrap().remove(0);
-        let (news, _heard) = mpsc::channel();
-        let worker = Worker { number: 1, control: Control::default(), config: config.clone(), open: false };
-        let member = Member {
-            config,
-            state: State::Running(Box::new(worker)),
-            verbose: Arc::default(),
-            pause: PAUSE_MIN,
-            told: String::new(),
-        };
-        let console = Console::new("test");
-        let (next, stopping, failed) = (2, false, false);
-        let mut crew = Crew { sources, members: vec![member], console, news, next, stopping, failed };
-
+        let path = dir.path().join("a");
+        let mut crew = Tested::new(dir.path(), "");
         let log = Options::new(&path).ring_bytes(1024 * KIB).open().unwrap();
         let before = log.stats().live.reserve_bytes;
-        write("reserve = \"96 KiB\"");
-        crew.wish(Wish::Reopen);
-        write("reserve = \"128 KiB\"\nverbose = true");
-        crew.wish(Wish::Reopen);
+        crew.reload("reserve = \"96 KiB\"");
+        crew.reload("reserve = \"128 KiB\"\nverbose = true");
         assert_eq!(log.stats().live.reserve_bytes, before);
-        assert!(crew.members[0].verbose.load(Relaxed));
-        crew.opened(1);
+        assert!(crew.crew.members[0].verbose.load(Relaxed));
+        crew.open();
         assert_eq!(log.stats().live.reserve_bytes, 128 * KIB);
-        write("reserve = \"192 KiB\"");
-        crew.wish(Wish::Reopen);
+        crew.reload("reserve = \"192 KiB\"");
         assert_eq!(log.stats().live.reserve_bytes, 192 * KIB, "at once when it is open");
+    }
+
+    #[test]
+    fn a_change_of_the_times_leaves_the_names_as_the_file_says() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        let log = Options::new(&path).open().unwrap();
+        let has = |name: &str| log.settings().into_iter().find(|(key, _)| *key == name).unwrap().1;
+        let mut crew = Tested::new(dir.path(), "");
+        crew.open();
+        let numbered = "names = \"numbered\"\nbackups = 3";
+        crew.reload(numbered);
+        crew.reload(&format!("{numbered}\nrotate_at = \"daily 03:00 UTC\""));
+        assert_eq!((has("rotate_at"), has("names")), ("daily 03:00 UTC".into(), "numbered".into()));
+        let dated = "names = \"dated\"\nbackups = 3";
+        crew.reload(&format!("{dated}\nrotate_at = \"daily 03:00 UTC\""));
+        crew.reload(dated);
+        assert_eq!((has("rotate_at"), has("names")), ("never".into(), "dated".into()));
+    }
+
+    #[test]
+    fn a_change_reaches_the_log_where_it_is_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = Options::new(dir.path().join("a")).open().unwrap();
+        let mut crew = Tested::new(dir.path(), "");
+        crew.open();
+        crew.reload("backups = 3\nsegment = \"elsewhere\"");
+        assert_eq!(log.stats().backups, 3);
+        crew.reload("backups = 4\nsegment = \"elsewhere\"");
+        assert_eq!(log.stats().backups, 4);
+        assert!(!dir.path().join("elsewhere").exists());
     }
 
     #[test]

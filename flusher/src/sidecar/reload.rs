@@ -62,14 +62,14 @@ impl Crew {
             && worker.open
         {
             let old = std::mem::replace(&mut worker.config, member.config.clone());
-            let new = member.config.clone();
+            let (new, open) = (member.config.clone(), worker.options.clone());
             let keys: Vec<&Key> = changed(&old, &new).collect();
-            self.change(&new, &keys);
+            self.change(&new, &keys, open);
         }
     }
 
-    /// Changes what can be changed in a log that is open, all of it at once, as `crlog set` does.
-    fn change(&self, log: &LogConfig, keys: &[&Key]) {
+    /// Changes what can be changed in a log that was opened so, all of it at once, as `crlog set` does.
+    fn change(&self, log: &LogConfig, keys: &[&Key], open: Options) {
         let mut options = Options::new(&log.path);
         let mut now = Vec::new();
         for key in keys {
@@ -88,7 +88,11 @@ impl Crew {
         if now.is_empty() {
             return;
         }
-        match log.options().attach().and_then(|open| open.change(&options)) {
+        if let Some((names, _)) = log.settings.get("names") {
+            // Else a change of the times would decide it.
+            options = names.apply(options);
+        }
+        match open.attach().and_then(|open| open.change(&options)) {
             Ok(_) => now.iter().for_each(|what| self.say(log, what)),
             Err(e) => self.say(log, &format!("error: nothing is changed: {e}")),
         }
