@@ -315,8 +315,12 @@ impl Key {
         !FIXED.contains(&self.name)
     }
 
-    /// What holds if nobody says anything, if that is one value.
+    /// What holds if nobody says anything, if that is one value and no harm to a log that is open. Without backups, and without
+    /// times, from which archives have dated names, a full file is emptied; its limit may have been said by others.
     pub fn by_default(&self) -> Option<Setting> {
+        if ["backups", "rotate_at"].contains(&self.name) {
+            return None;
+        }
         let Default::Is(toml) = self.default else { return None };
         let what = What::Text(toml.trim_matches('"').into());
         self.read(&Given { what: &what, base: Path::new("") }).ok()

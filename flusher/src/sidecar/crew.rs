@@ -398,8 +398,31 @@ mod tests {
         assert_eq!((has("rotate_at"), has("names")), ("daily 03:00 UTC".into(), "numbered".into()));
         let dated = "names = \"dated\"\nbackups = 3";
         crew.reload(&format!("{dated}\nrotate_at = \"daily 03:00 UTC\""));
-        crew.reload(dated);
+        crew.reload(&format!("{dated}\nrotate_at = \"never\""));
         assert_eq!((has("rotate_at"), has("names")), ("never".into(), "dated".into()));
+        crew.reload("rotate_at = \"daily UTC\"");
+        crew.reload("");
+        let left = (has("rotate_at"), has("names"));
+        assert_eq!(left, ("daily 00:00 UTC".into(), "dated".into()), "only when it is said");
+    }
+
+    #[test]
+    fn archives_that_a_file_does_not_ask_for_any_more_are_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        let log = Options::new(&path).max_bytes(100).backups(5).open().unwrap();
+        let mut crew = Tested::new(dir.path(), "");
+        crew.open();
+        crew.reload("backups = 7\nmode = \"0600\"");
+        assert_eq!(log.stats().backups, 7);
+        crew.reload("");
+        assert_eq!(log.settings().iter().find(|(key, _)| *key == "mode").unwrap().1, "0640");
+        let line = [b'x'; 79];
+        let mut w = log.writer().unwrap();
+        (0..3).for_each(|_| w.append(&line).unwrap());
+        log.flush(Duration::from_secs(20)).unwrap();
+        let left = ["a", "a.1", "a.2"].map(|name| std::fs::read(dir.path().join(name)).is_ok());
+        assert_eq!(left, [true; 3], "of a log that others gave a limit");
     }
 
     #[test]

@@ -268,9 +268,9 @@ fn hup_changes_what_can_be_changed_and_says_when_the_rest_takes_effect() {
     assert_eq!(site.said().lines().count(), 7, "{}", site.said());
     site.write("ring_size = \"1 MiB\"\nescape = \"lines\"\nLOG a\nwhen_full.error = \"block\"\nreserve = \"100 kB\"\nLOG b");
     sidecar.signal(Signal::HUP);
-    site.until_said("a: backups = 0 holds now");
+    site.until_said("a: backups takes effect when all processes of the log have ended");
     site.until_said("b: when_full = \"block\" holds now");
-    assert_eq!((log.stats().backups, log.stats().live.reserve_bytes), (0, 112 * KIB));
+    assert_eq!((log.stats().backups, log.stats().live.reserve_bytes), (3, 112 * KIB));
     site.write("ring_size = \"1 MiB\"\nbackups = 3\nLOG a\nreserve = \"600 KiB\"\nLOG b");
     let refused = "the configuration is refused as a whole, what held before goes on";
     sidecar.signal(Signal::HUP);
