@@ -12,6 +12,7 @@ use crate::ring::journal::{self, Cell, Found};
 use crate::rotate::manifest::Manifest;
 use crate::rotate::retention::{Directory, Now, Removal, adopt, decide, explain};
 use crate::sys::{self, FileId};
+use std::collections::HashSet;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -95,7 +96,7 @@ fn look(dir: &Path, log: &str, at: Option<&Attached>) -> io::Result<Look> {
     let mut looks = 0;
     loop {
         let (before, store) = (cell_of(at), load()?);
-        let seen = sys::dir::files(dir, log)?;
+        let seen = files_of(dir, log, store.manifest())?;
         let (after, again) = (cell_of(at), load()?);
         let quiet = before.as_ref().map(place) == after.as_ref().map(place)
             && after.is_none_or(|cell| cell.op == 0)
@@ -109,6 +110,13 @@ fn look(dir: &Path, log: &str, at: Option<&Attached>) -> io::Result<Look> {
         }
         std::thread::sleep(PAUSE);
     }
+}
+
+/// What retention has to see of a log's directory: what begins with the log's name, and what the manifest says is ours.
+#[doc(hidden)]
+pub fn files_of(dir: &Path, log: &str, manifest: &Manifest) -> io::Result<Vec<Seen>> {
+    let named: HashSet<&str> = manifest.fixed_names().map(|(name, _)| name).collect();
+    sys::dir::files(dir, |name| name.starts_with(log) || named.contains(name))
 }
 
 impl Look {

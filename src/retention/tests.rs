@@ -58,7 +58,7 @@ impl Place {
         limits: Limits,
         remove: impl FnMut(&Removal) -> io::Result<bool>,
     ) -> (Vec<String>, io::Result<()>) {
-        let seen = sys::dir::files(self.dir.path(), LOG).unwrap();
+        let seen = files_of(self.dir.path(), LOG, self.store.manifest()).unwrap();
         let directory = Directory { log: LOG, live: None, seen: &seen };
         let now = Now { ns: sys::unix_ns(), free_bytes: sys::dir::free_bytes(self.dir.path()).unwrap() };
         let (removed, done) = enforce(&mut self.store, &directory, &limits, &now, remove);
@@ -143,7 +143,7 @@ fn one_that_cannot_be_removed_keeps_the_younger_ones() {
 fn killed_before_the_manifest_was_told_the_next_start_finds_out() {
     let mut place = Place::with(3);
     fs::remove_file(place.path("app.log.3")).unwrap();
-    let seen = sys::dir::files(place.dir.path(), LOG).unwrap();
+    let seen = files_of(place.dir.path(), LOG, place.store.manifest()).unwrap();
     let news = reconcile(place.store.manifest(), &Directory { log: LOG, live: None, seen: &seen });
     assert_eq!(news.len(), 1);
     place.store.tell(&news).unwrap();
@@ -175,7 +175,7 @@ fn a_log_that_nobody_has_open_can_be_looked_at_without_changing_anything() {
 fn a_thousand_archives_are_decided_on_within_milliseconds() {
     let mut place = Place::with(1_000);
     let begun = std::time::Instant::now();
-    let seen = sys::dir::files(place.dir.path(), LOG).unwrap();
+    let seen = files_of(place.dir.path(), LOG, place.store.manifest()).unwrap();
     let listed = begun.elapsed();
     let directory = Directory { log: LOG, live: None, seen: &seen };
     let limits = Limits { archives: Some(999), ..Limits::default() };

@@ -139,7 +139,7 @@ pub struct Entry {
     pub serial: Serial,
     /// What has become of it.
     pub state: State,
-    /// UUID of the segment that it was begun by; 0 = not known.
+    /// UUID of the segment that it was begun by, as a big-endian number; 0 = not known.
     pub segment: u128,
     /// Its number in that segment's journal.
     pub file: u64,
@@ -280,6 +280,12 @@ impl Manifest {
         let from = (ino, 0, Serial::default());
         let same = self.owners.range(from..).take_while(move |(i, _, _)| *i == ino);
         same.filter_map(|(_, _, serial)| self.entries.get(serial))
+    }
+
+    /// All names that are fixed, each with the file that has it, or is about to get it.
+    pub fn fixed_names(&self) -> impl Iterator<Item = (&str, Serial)> {
+        let of = |entry| Entry::forms(entry).filter_map(|(form, _)| Some((form.fixed()?, entry.serial)));
+        self.entries().flat_map(of)
     }
 
     /// Number of the next file to be begun. Never given twice.

@@ -70,7 +70,7 @@ pub struct Directory<'a> {
     pub log: &'a str,
     /// The live file, which the journal names; `None` if nobody has the log open: what has the log's name then.
     pub live: Option<FileId>,
-    /// The regular files whose names begin with the log's; others do no harm.
+    /// The regular files whose names begin with the log's, and those that the manifest names; others do no harm.
     pub seen: &'a [Seen],
 }
 
@@ -263,7 +263,7 @@ fn sort_out<'a>(
     directory: &Directory<'a>,
 ) -> (Archives<'a>, Vec<&'a Seen>, Vec<Row>) {
     let (mut archives, mut live, mut rows) = (Archives::new(), Vec::new(), Vec::new());
-    let names = matching::names(manifest);
+    let names: matching::Names = manifest.fixed_names().collect();
     for seen in directory.seen {
         if directory.is_live(seen) {
             live.push(seen);

@@ -265,7 +265,7 @@ fn assert_names_sort_by_time(world: &World) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1_500) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1_200) })]
 
     #[test]
     fn only_ours_go_the_oldest_first_until_the_limits_hold(

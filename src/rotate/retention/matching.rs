@@ -30,12 +30,6 @@ pub(super) fn packing(log: &str, name: &str) -> Option<Packing> {
 /// Who has which fixed name.
 pub(super) type Names<'a> = HashMap<&'a str, Serial>;
 
-/// All fixed names of the manifest.
-pub(super) fn names(manifest: &Manifest) -> Names<'_> {
-    let of = |entry| Entry::forms(entry).filter_map(|(form, _)| Some((form.fixed()?, entry.serial)));
-    manifest.entries().flat_map(of).collect()
-}
-
 pub(super) fn match_file<'a>(manifest: &'a Manifest, names: &Names, log: &str, seen: &Seen) -> Match<'a> {
     let Some((entry, form, packed)) = owner(manifest, seen) else {
         return match names.get(seen.name.as_str()) {

@@ -337,3 +337,13 @@ fn an_archive_that_somebody_made_the_log_again_is_the_youngest() {
     place.at("app.log.3").name = LOG.into();
     assert_eq!(reconciled(&mut place, 1), [(1, State::Removed), (4, State::Removed)]);
 }
+
+#[test]
+fn names_may_be_of_any_form_if_they_are_fixed() {
+    let mut place = Place::new();
+    place.rotate("app.2026-05-01.log", 9);
+    place.rotate("app.2026-05-02.log", 8);
+    assert_eq!(place.gone(Limits { archives: Some(1), ..NONE }), ["app.2026-05-01.log"]);
+    let names: Vec<&str> = place.manifest.fixed_names().map(|(name, _)| name).collect();
+    assert_eq!(names, ["app.2026-05-01.log", "app.2026-05-02.log"]);
+}

@@ -55,13 +55,13 @@ pub fn list(dir: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// The regular files of a directory whose names begin so, in no order. What disappears meanwhile is left out.
-pub fn files(dir: &Path, prefix: &str) -> io::Result<Vec<Seen>> {
+/// The regular files of a directory that have such names, in no order. What disappears meanwhile is left out.
+pub fn files(dir: &Path, wanted: impl Fn(&str) -> bool) -> io::Result<Vec<Seen>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         let Ok(name) = entry.file_name().into_string() else { continue };
-        if name.starts_with(prefix) {
+        if wanted(&name) {
             files.extend(look(&dir.join(name))?);
         }
     }
