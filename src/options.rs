@@ -183,8 +183,8 @@ impl Options {
         self
     }
 
-    /// Keep this many rotated files, `.1` (newest) to `.N`. With 0 (the default) the file is
-    /// truncated when it is full.
+    /// Keep this many rotated files; with numbers `.1` (newest) to `.N`. With 0 (the default) and numbered names the file is
+    /// truncated when it is full, with dated names all are kept.
     #[must_use]
     pub fn backups(mut self, count: u32) -> Options {
         self.backups = Some(count);
@@ -212,8 +212,8 @@ impl Options {
         trigger(text).map(|_| ())
     }
 
-    /// What archives are called; default dated with [`rotate_at`](Options::rotate_at), numbered without. Dated archives are
-    /// all kept, whatever [`backups`](Options::backups) says.
+    /// What archives are called; default dated with [`rotate_at`](Options::rotate_at), numbered without. With dated
+    /// names and [`backups`](Options::backups) 0, the default, all archives are kept.
     #[must_use]
     pub fn names(mut self, names: Names) -> Options {
         self.names = Some(names);

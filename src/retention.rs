@@ -176,4 +176,7 @@ pub use crate::sys::dir::remove_if;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::print_stdout)]
+mod kills;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::print_stdout)]
 mod tests;

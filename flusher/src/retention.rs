@@ -29,7 +29,7 @@ pub struct RetentionArgs {
     #[arg(value_name = "LOGFILE")]
     path: PathBuf,
 
-    /// Only show it; nothing is changed. For now this must be given
+    /// Only show it: nothing is changed here. Whoever flushes the log removes what has to go by itself
     #[arg(long, required = true)]
     dry_run: bool,
 

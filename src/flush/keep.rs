@@ -16,7 +16,7 @@ use super::{Event, Flusher, Kind};
 use crate::index::directory;
 use crate::manifest::{Hidden, Store};
 use crate::options::Config;
-use crate::retention::enforce;
+use crate::retention::{enforce, files_of};
 use crate::ring::layout::Counter;
 use crate::ring::sweep::bump;
 use crate::rotate::Names;
@@ -178,11 +178,10 @@ impl Flusher<'_> {
     }
 
     fn try_to_know(&mut self) -> Result<(), Failed> {
-        let seen = sys::dir::files(&self.at.dir, &self.at.name);
-        let seen = seen.map_err(|why| Failed { doing: "list the archives", why })?;
+        let mut store = self.take_store()?;
+        let seen = self.seen(&store).map_err(|why| Failed { doing: "list the archives", why })?;
         let name = self.at.name.clone();
         let directory = Directory { log: &name, live: Some(self.log_id()), seen: &seen };
-        let mut store = self.take_store()?;
         let told = self.bring_up_to_date(&mut store, &directory);
         self.keeper.store = Some(store);
         told.map_err(|why| Failed { doing: "write the manifest", why })
@@ -209,6 +208,10 @@ impl Flusher<'_> {
         }
     }
 
+    fn seen(&self, store: &Store<Hidden>) -> io::Result<Vec<Seen>> {
+        files_of(&self.at.dir, &self.at.name, store.manifest())
+    }
+
     fn hidden_store(&self) -> Hidden {
         let dir = self.at.dir.join(directory(&self.at.name));
         Hidden::new(&dir, self.config.mode, self.syncs_archives())
@@ -216,7 +219,7 @@ impl Flusher<'_> {
 
     fn keep_with(&mut self, store: &mut Store<Hidden>) -> Result<(), Failed> {
         let listing = |why| Failed { doing: "list the archives", why };
-        let seen = sys::dir::files(&self.at.dir, &self.at.name).map_err(listing)?;
+        let seen = self.seen(store).map_err(listing)?;
         let name = self.at.name.clone();
         let directory = Directory { log: &name, live: Some(self.log_id()), seen: &seen };
         let told = self

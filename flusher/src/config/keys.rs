@@ -67,7 +67,7 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "backups",
         also: &["backup_count", "count"],
-        help: "Keep this many rotated files, LOGFILE.1 (newest) to LOGFILE.N; with 0 a full file is emptied",
+        help: "Keep this many rotated files, LOGFILE.1 (newest) to LOGFILE.N; with 0 a full file is emptied, and with dated names all are kept",
         example: "5",
         default: Default::Is("0"),
         reader: |g| {
@@ -99,8 +99,8 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "names",
         also: &["naming"],
-        help: "What archives are called: numbered (LOGFILE.1 is the newest) or dated (LOGFILE.2026-05-01), of which all are \
-               kept [default: dated with --rotate-at, else numbered]",
+        help: "What archives are called: numbered (LOGFILE.1 is the newest) or dated (LOGFILE.2026-05-01) \
+               [default: dated with --rotate-at, else numbered]",
         example: "\"dated\"",
         default: Default::Words("\"dated\" with rotate_at, else \"numbered\""),
         reader: |g| word(g, units::names, Options::names),
