@@ -26,12 +26,15 @@ use crate::rotate::retention::{Directory, Limits, Now, Reason, Removal, Seen, re
 use crate::rotate::schedule::Dated;
 use crate::sys::{self, FileId};
 use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
 const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(600);
+/// So many times as long as it took, it is left alone.
+const RESTS: u64 = 20;
 /// How often it is looked whether an archive has become too old, or the disk too full.
 const EVERY: Duration = Duration::from_secs(60);
 
@@ -40,15 +43,20 @@ const EVERY: Duration = Duration::from_secs(60);
 pub(super) struct Keeper {
     /// `None`: not read in this turn.
     store: Option<Store<Hidden>>,
+    /// The directory as it was seen then, and as we have changed it since. With numbers, which all change at each rotation, it
+    /// is not kept.
+    seen: Option<(u64, Vec<Seen>)>,
     due: bool,
     /// When it is tried again, or looked again.
     next_ns: u64,
+    /// Not before: however many archives there are, the drain has most of the time.
+    rest_ns: u64,
     delay: Duration,
 }
 
 impl Default for Keeper {
     fn default() -> Keeper {
-        Keeper { store: None, due: true, next_ns: 0, delay: Duration::ZERO }
+        Keeper { store: None, seen: None, due: true, next_ns: 0, rest_ns: 0, delay: Duration::ZERO }
     }
 }
 
@@ -106,26 +114,28 @@ impl Flusher<'_> {
         if self.kind == Kind::Helper || !waits || !has_manifest(&self.config) {
             return limit;
         }
-        let wait = self.keeper.next_ns.saturating_sub(sys::monotonic_ns());
+        let wait = self.keeper.next_ns.max(self.keeper.rest_ns).saturating_sub(sys::monotonic_ns());
         limit.min(Duration::from_nanos(wait.max(super::MS)))
     }
 
     /// Between two sweeps: is there something to tell, or to remove?
     pub(super) fn keep(&mut self, now_ns: u64) {
-        let at_rest =
-            self.found.is_none() && self.cell.op == 0 && self.retired_ns.is_none() && self.retry_ns == 0;
-        if self.kind == Kind::Helper
-            || !at_rest
-            || !has_manifest(&self.config)
-            || now_ns < self.keeper.next_ns
-        {
+        let at_rest = self.found.is_none() && self.cell.op == 0 && self.retired_ns.is_none();
+        if self.retry_ns != 0 && self.config.keep.min_free > 0 && self.keeper.delay.is_zero() {
+            self.keep_anew(); // perhaps there is no room
+        }
+        let not_before = self.keeper.next_ns.max(self.keeper.rest_ns);
+        if self.kind == Kind::Helper || !at_rest || !has_manifest(&self.config) || now_ns < not_before {
             return;
         }
         if !self.keeper.due && !has_limits_of_time(&self.config) {
             return;
         }
         self.keeper.due = false;
-        match self.keep_now() {
+        let done = self.keep_now();
+        let end_ns = sys::monotonic_ns();
+        self.keeper.rest_ns = end_ns + RESTS * end_ns.saturating_sub(now_ns);
+        match done {
             Ok(()) => {
                 self.keeper.delay = Duration::ZERO;
                 let next = if has_limits_of_time(&self.config) { EVERY } else { Duration::ZERO };
@@ -158,12 +168,11 @@ impl Flusher<'_> {
     }
 
     fn take_store(&mut self) -> Result<Store<Hidden>, Failed> {
-        match self.keeper.store.take() {
-            Some(store) => Ok(store),
-            None => {
-                Store::load(self.hidden_store()).map_err(|why| Failed { doing: "read the manifest", why })
-            }
+        if let Some(store) = self.keeper.store.take() {
+            return Ok(store);
         }
+        self.last_copy = None; // it may know of higher numbers
+        Store::load(self.hidden_store()).map_err(|why| Failed { doing: "read the manifest", why })
     }
 
     /// Before a rotation: the manifest is read, and knows the live log.
@@ -179,11 +188,11 @@ impl Flusher<'_> {
 
     fn try_to_know(&mut self) -> Result<(), Failed> {
         let mut store = self.take_store()?;
-        let seen = self.seen(&store).map_err(|why| Failed { doing: "list the archives", why })?;
+        let (at, seen) = self.take_seen(&store).map_err(|why| Failed { doing: "list the archives", why })?;
         let name = self.at.name.clone();
         let directory = Directory { log: &name, live: Some(self.log_id()), seen: &seen };
         let told = self.bring_up_to_date(&mut store, &directory);
-        self.keeper.store = Some(store);
+        (self.keeper.store, self.keeper.seen) = (Some(store), Some((at, seen)));
         told.map_err(|why| Failed { doing: "write the manifest", why })
     }
 
@@ -203,13 +212,36 @@ impl Flusher<'_> {
             Entry::begun(serial, segment, self.cell.file, form_of(&seen, Name::Log), sys::unix_ns())
         });
         let news: Vec<Entry> = put_away.into_iter().chain(begun).collect();
-        if let Err(why) = store.tell(&news) {
+        let told = store.tell(&news);
+        self.see_rotated(archive);
+        if let Err(why) = told {
             self.keeping_failed(&Failed { doing: "write the manifest", why });
         }
     }
 
-    fn seen(&self, store: &Store<Hidden>) -> io::Result<Vec<Seen>> {
-        files_of(&self.at.dir, &self.at.name, store.manifest())
+    /// The files of the directory, seen at most [`EVERY`] ago but for what we did ourselves. What others do meanwhile is
+    /// found out when a file is to be removed: only if its name is still that of the same file.
+    fn take_seen(&mut self, store: &Store<Hidden>) -> io::Result<(u64, Vec<Seen>)> {
+        let now_ns = sys::monotonic_ns();
+        let recent = |(at, _): &(u64, Vec<Seen>)| now_ns.saturating_sub(*at) < nanos(EVERY);
+        match self.keeper.seen.take().filter(recent) {
+            Some(seen) => Ok(seen),
+            None => Ok((now_ns, files_of(&self.at.dir, &self.at.name, store.manifest())?)),
+        }
+    }
+
+    /// A rotation by us: the log has this name now, and there is a new one.
+    fn see_rotated(&mut self, archive: Option<&str>) {
+        let dated = self.config.policy.names == Names::Dated;
+        let Some((at, mut seen)) = self.keeper.seen.take().filter(|_| dated) else { return };
+        seen.retain(|file| file.name != self.at.name);
+        for path in archive.map(|name| self.at.dir.join(name)).iter().chain([&self.at.log_path]) {
+            match sys::dir::look(path) {
+                Ok(file) => seen.extend(file),
+                Err(_) => return,
+            }
+        }
+        self.keeper.seen = Some((at, seen));
     }
 
     fn hidden_store(&self) -> Hidden {
@@ -219,19 +251,27 @@ impl Flusher<'_> {
 
     fn keep_with(&mut self, store: &mut Store<Hidden>) -> Result<(), Failed> {
         let listing = |why| Failed { doing: "list the archives", why };
-        let seen = self.seen(store).map_err(listing)?;
+        let (at, mut seen) = self.take_seen(store).map_err(listing)?;
         let name = self.at.name.clone();
         let directory = Directory { log: &name, live: Some(self.log_id()), seen: &seen };
-        let told = self
-            .bring_up_to_date(store, &directory)
-            .map_err(|why| Failed { doing: "write the manifest", why });
+        let told = self.bring_up_to_date(store, &directory);
+        let told = told.map_err(|why| Failed { doing: "write the manifest", why });
         let limits = limits_of(&self.config);
         if limits.is_none() {
             return told;
         }
         let free_bytes = sys::dir::free_bytes(&self.at.dir).map_err(listing)?;
         let now = Now { ns: sys::unix_ns(), free_bytes };
-        let (_, done) = enforce(store, &directory, &limits, &now, |removal| self.remove(removal));
+        let mut gone = HashSet::new();
+        let remove = |removal: &Removal| {
+            gone.insert(removal.name.clone());
+            self.remove(removal)
+        };
+        let (_, done) = enforce(store, &directory, &limits, &now, remove);
+        if done.is_ok() {
+            seen.retain(|file| !gone.contains(&file.name));
+            self.keeper.seen = Some((at, seen));
+        }
         told.and(done.map_err(|why| Failed { doing: "remove archives", why }))
     }
 
@@ -306,6 +346,7 @@ impl Flusher<'_> {
 
     fn tell_of_archive(&mut self, id: FileId, change: impl FnOnce(Entry) -> Option<Entry>) {
         let Some(store) = &mut self.keeper.store else { return };
+        self.keeper.seen = None; // a name more or less
         let is = |entry: &&Entry| entry.is_closed() && entry.plain.as_ref().is_some_and(|form| form.id == id);
         let entry = store.manifest().by_inode(id.ino).find(is).cloned();
         if let Some(entry) = entry.and_then(change)
