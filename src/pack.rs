@@ -3,7 +3,7 @@
 //!
 //! **What a packed file says of itself.** In front, where every unpacker passes over it (gzip: a field of the header,
 //! RFC 1952 section 2.3.1.1; zstd: a skippable frame, RFC 8878 section 3.1.2), stands which file it was made of: a mark, device, inode,
-//! length, time of the last write. A flusher that is killed after the packed file got its name and before the plain one
+//! length, time of the last write, and its number in the index if there is one. A flusher that is killed after the packed file got its name and before the plain one
 //! lost it leaves both; the next one recognizes the pair by that, unpacks the one, compares it with the other, and
 //! removes the plain one if they are the same. A packed file without the mark is somebody else's, and proves nothing.
 //!
@@ -23,7 +23,7 @@ pub(crate) mod worker;
 pub const PIECE: usize = 64 * 1024;
 /// In front of an origin: whose mark it is, and its version.
 const MARK: [u8; 8] = *b"crlog\0\0\x01";
-const ORIGIN_BYTES: usize = MARK.len() + 32;
+const ORIGIN_BYTES: usize = MARK.len() + 40;
 /// The subfield of a gzip header.
 const FIELD: [u8; 2] = *b"CR";
 /// A skippable frame's first word; the last four bits are free to choose.
@@ -119,13 +119,22 @@ pub struct Origin {
     pub bytes: u64,
     /// When it was last written, nanoseconds of the Unix epoch.
     pub modified_ns: i64,
+    /// Which of the files it is that the index has begun; 0 if none. An inode is soon given out again, so that device and
+    /// inode alone would name several.
+    pub begun: u64,
 }
 
 impl Origin {
+    /// Whether both are the same file.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        Self { begun: 0, ..*self } == Self { begun: 0, ..*other }
+    }
+
     fn encode(&self) -> [u8; ORIGIN_BYTES] {
         let mut bytes = [0; ORIGIN_BYTES];
         let words = [MARK, self.dev.to_le_bytes(), self.ino.to_le_bytes(), self.bytes.to_le_bytes()];
-        let words = words.into_iter().chain([self.modified_ns.to_le_bytes()]);
+        let words = words.into_iter().chain([self.modified_ns.to_le_bytes(), self.begun.to_le_bytes()]);
         for (to, word) in bytes.chunks_exact_mut(8).zip(words) {
             to.copy_from_slice(&word);
         }
@@ -134,13 +143,14 @@ impl Origin {
 
     fn decode(bytes: &[u8]) -> Option<Self> {
         let words: Vec<[u8; 8]> = bytes.chunks_exact(8).filter_map(|word| word.try_into().ok()).collect();
-        let [MARK, dev, ino, len, time] = words[..] else { return None };
-        let [dev, ino, bytes] = [dev, ino, len].map(u64::from_le_bytes);
+        let [MARK, dev, ino, len, time, begun] = words[..] else { return None };
+        let [dev, ino, bytes, begun] = [dev, ino, len, begun].map(u64::from_le_bytes);
         (words.len() * 8 == ORIGIN_BYTES).then_some(Self {
             dev,
             ino,
             bytes,
             modified_ns: i64::from_le_bytes(time),
+            begun,
         })
     }
 }
@@ -263,7 +273,7 @@ fn fill<'a>(from: &mut impl Read, piece: &'a mut [u8]) -> io::Result<&'a [u8]> {
 
 /// What a packed file was made of, from its first bytes; `None` if they are not ours.
 pub fn origin(packing: Packing, mut packed: impl Read) -> io::Result<Option<Origin>> {
-    let mut head = [0; 64];
+    let mut head = [0; 80];
     let head = fill(&mut packed, &mut head)?;
     let found = match packing {
         Packing::Plain => None,

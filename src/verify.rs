@@ -10,11 +10,13 @@ use crate::index::judge::{Facts, Files, Journal, LogFact, Waiting, judge};
 use crate::index::verdict::{Finding, ProducerId, SegmentAccount, Verdict};
 use crate::index::{Drops, HEADER_BYTES, Header, Place, directory, name, parse_name};
 use crate::options::Options;
+use crate::pack;
 use crate::ring::journal::{self, Cell, Found};
 use crate::ring::layout::{DrainWord, LEVELS, Phase, SlotWord, State, lease, slot};
 use crate::ring::mem::Mem;
 use crate::ring::reclaim::{drops, last_occupant, reported};
 use crate::rotate::Standing;
+use crate::rotate::name::Packing;
 use crate::stats::Stats;
 use crate::sys;
 use std::collections::BTreeMap;
@@ -22,7 +24,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// Attempts to see everything between two commits, and then at least between two rotations.
 const LOOKS: u32 = 40;
@@ -90,12 +92,32 @@ struct Where {
     index: PathBuf,
 }
 
+/// A file of the log.
+enum Bytes {
+    Plain(File),
+    /// Unpacked from its beginning to its end, again if need be.
+    Packed {
+        file: File,
+        packing: Packing,
+        stream: Box<dyn Read>,
+        /// How much of it has been unpacked, and how much there must be.
+        at: u64,
+        len: u64,
+        /// When the plain one was last written.
+        modified_ns: i64,
+    },
+    /// Packed by somebody else, without an index, or as this build cannot.
+    Unknown,
+}
+
 /// Open files of the log and of the index.
 struct Opened {
-    logs: Vec<File>,
+    logs: Vec<Bytes>,
     index: BTreeMap<u64, File>,
     /// Number of the log file in the journal.
     number: u64,
+    /// An archive had lost its name before it could be opened: it was rotated, or packed.
+    missed: bool,
 }
 
 fn file_number(at: &Attached) -> u64 {
@@ -141,7 +163,7 @@ impl Where {
             let (after, now) = journal::read(mem);
             // During a rotation files change their names without a commit. If its flusher was killed, they stay.
             let stays = !at.has_flusher() && last_seen == facts.logs;
-            let quiet = cell.op == 0 || look > LOOKS_WHILE_ROTATING || stays;
+            let quiet = (cell.op == 0 && !files.missed) || look > LOOKS_WHILE_ROTATING || stays;
             last_seen.clone_from(&facts.logs);
             if before == after && quiet {
                 facts.waiting = Some(waiting);
@@ -156,22 +178,30 @@ impl Where {
 
     fn look(&self, newest: u64) -> io::Result<(Facts, Opened)> {
         let mut facts = Facts::default();
-        let mut files = Opened { logs: Vec::new(), index: BTreeMap::new(), number: 0 };
+        let mut files = Opened { logs: Vec::new(), index: BTreeMap::new(), number: 0, missed: false };
         let mut members = Vec::new();
         for name in sys::dir::list(&self.dir)? {
             members.extend(Standing::of(&self.name, &name).map(|place| (place, name)));
         }
         members.sort();
         for (i, (place, name)) in members.into_iter().enumerate() {
-            let Some((file, id)) = open_known(&self.dir.join(&name))? else { continue };
-            let len = file.metadata()?.len();
+            let Some((file, id)) = open_known(&self.dir.join(&name))? else {
+                files.missed |= place != Standing::Log;
+                continue;
+            };
+            let plain = LogFact { id, len: file.metadata()?.len(), ..LogFact::default() };
+            let (fact, bytes) = match place.packing() {
+                Packing::Plain => (plain, Bytes::Plain(file)),
+                packing => unpacked(file, packing, plain)?,
+            };
             let number = match place {
                 Standing::Numbered(member) => member.number,
                 Standing::Log | Standing::Dated(_) => u32::try_from(i).unwrap_or(u32::MAX),
             };
-            facts.logs.push(LogFact { name, number, packed: place.is_packed(), id, len });
-            files.logs.push(file);
+            facts.logs.push(LogFact { name, number, ..fact });
+            files.logs.push(bytes);
         }
+        without_twins(&mut facts.logs, &mut files.logs);
         let names = match sys::dir::list(&self.index) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
             names => names?,
@@ -197,6 +227,42 @@ impl Where {
         }
         Ok((facts, files))
     }
+}
+
+/// A packed archive as the plain one that it was, if it says which of those in the index.
+fn unpacked(mut file: File, packing: Packing, found: LogFact) -> io::Result<(LogFact, Bytes)> {
+    let origin = pack::origin(packing, &mut file)?;
+    file.seek(SeekFrom::Start(0))?;
+    let stream = file.try_clone().ok().and_then(|again| pack::unpack(packing, again).ok());
+    Ok(match origin.filter(|o| o.begun > 0).zip(stream) {
+        Some((o, stream)) => {
+            let fact = LogFact { id: (o.dev, o.ino), len: o.bytes, begun: Some(o.begun), ..found };
+            (fact, Bytes::Packed { file, packing, stream, at: 0, len: o.bytes, modified_ns: o.modified_ns })
+        }
+        None => (LogFact { packed: true, ..found }, Bytes::Unknown),
+    })
+}
+
+/// A flusher that is killed at the wrong moment leaves an archive both plain and packed: the plain one counts.
+fn without_twins(logs: &mut Vec<LogFact>, files: &mut Vec<Bytes>) {
+    let time = |file: &File| {
+        let since = file.metadata().ok()?.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+        i64::try_from(since.as_nanos()).ok()
+    };
+    let all = || logs.iter().zip(&*files);
+    let written = |(l, f): (&LogFact, &Bytes)| match f {
+        Bytes::Plain(file) => Some((l.id, l.len, time(file)?)),
+        _ => None,
+    };
+    let plain: Vec<_> = all().filter_map(written).collect();
+    let is_twin = |(l, f): (&LogFact, &Bytes)| match f {
+        Bytes::Packed { modified_ns, .. } => plain.contains(&(l.id, l.len, *modified_ns)),
+        _ => false,
+    };
+    let twins: Vec<bool> = all().map(is_twin).collect();
+    let (mut a, mut b) = (twins.iter(), twins.iter());
+    logs.retain(|_| a.next() == Some(&false));
+    files.retain(|_| b.next() == Some(&false));
 }
 
 /// Opens a file and says which one it is; `None` if it has gone.
@@ -228,8 +294,7 @@ impl Files for Opened {
     }
 
     fn crc(&mut self, log: usize, offset: u64, len: u64) -> Option<u32> {
-        let file = self.logs.get_mut(log)?;
-        file.seek(SeekFrom::Start(offset)).ok()?;
+        let mut file = self.logs.get_mut(log)?.from(offset)?;
         let (mut crc, mut left) = (0, len);
         let mut piece = vec![0; PIECE.min(len) as usize];
         while left > 0 {
@@ -239,6 +304,49 @@ impl Files for Opened {
             left -= part.len() as u64;
         }
         Some(crc)
+    }
+}
+
+impl Bytes {
+    /// To be read from there on.
+    fn from(&mut self, offset: u64) -> Option<Passing<'_>> {
+        match self {
+            Bytes::Unknown => None,
+            Bytes::Plain(file) => {
+                file.seek(SeekFrom::Start(offset)).ok()?;
+                Some(Passing { from: file, packed: None })
+            }
+            Bytes::Packed { file, packing, stream, at, len, .. } => {
+                if offset < *at {
+                    file.seek(SeekFrom::Start(0)).ok()?;
+                    *stream = pack::unpack(*packing, file.try_clone().ok()?).ok()?;
+                    *at = 0;
+                }
+                let skip = offset - *at;
+                let skipped = io::copy(&mut stream.by_ref().take(skip), &mut io::sink()).ok()?;
+                *at += skipped;
+                (skipped == skip).then_some(Passing { from: stream, packed: Some((at, *len)) })
+            }
+        }
+    }
+}
+
+/// Counts what passes, and looks behind the end, where the checksum of a packed file stands.
+struct Passing<'a> {
+    from: &'a mut dyn Read,
+    packed: Option<(&'a mut u64, u64)>,
+}
+
+impl Read for Passing<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let n = self.from.read(bytes)?;
+        if let Some((at, len)) = &mut self.packed {
+            **at += n as u64;
+            if n > 0 && **at == *len && self.from.read(&mut [0])? > 0 {
+                return Err(io::Error::other("there is more than there was"));
+            }
+        }
+        Ok(n)
     }
 }
 
@@ -296,7 +404,11 @@ fn account(v: &mut Verdict, stats: &Stats) {
 /// What can be said without an index: what files and segment say of themselves.
 fn without_index(v: &mut Verdict, facts: &Facts, files: &mut Opened, terminator: &[u8]) {
     let live = facts.journal.filter(|j| j.id != (0, 0));
-    for (fact, file) in facts.logs.iter().zip(&mut files.logs).filter(|(fact, _)| !fact.packed) {
+    for (fact, file) in facts.logs.iter().zip(&mut files.logs) {
+        let Bytes::Plain(file) = file else {
+            v.packed.push(fact.name.clone());
+            continue;
+        };
         let committed = live.filter(|j| j.id == fact.id).map(|j| j.end);
         if let Some(committed) = committed.filter(|end| fact.len < *end) {
             v.findings.push(Finding::Short { file: fact.name.clone(), len: fact.len, committed });
@@ -304,7 +416,6 @@ fn without_index(v: &mut Verdict, facts: &Facts, files: &mut Opened, terminator:
             v.findings.push(Finding::Torn { file: fact.name.clone() });
         }
     }
-    v.packed = facts.logs.iter().filter(|l| l.packed).map(|l| l.name.clone()).collect();
     let Some(account) = v.segment else { return };
     if account.skipped > 0 {
         v.findings.push(Finding::Skipped { records: account.skipped });

@@ -220,12 +220,12 @@ fn a_log_that_is_closed_while_an_archive_is_packed_does_not_wait_for_it_and_leav
 
 /// Packs everything, and returns a second name of what was `app.log.1` before.
 fn packed_with_a_copy_of_the_name(place: &Place) -> PathBuf {
-    let log = small(place).open().unwrap();
+    let log = small(place).index(true).open().unwrap();
     write(&log, 0..5000);
     drop(log);
     let kept = place.path().join("kept");
     std::fs::hard_link(place.path().join("app.log.1"), &kept).unwrap();
-    let log = small(place).compress(Compression::GZIP).open().unwrap();
+    let log = small(place).index(true).compress(Compression::GZIP).open().unwrap();
     drop(log.writer().unwrap());
     until_packed(place.path());
     drop(log);
@@ -233,7 +233,7 @@ fn packed_with_a_copy_of_the_name(place: &Place) -> PathBuf {
 }
 
 fn flushes_again(place: &Place, how: Compression) -> Log {
-    let log = small(place).compress(how).open().unwrap();
+    let log = small(place).index(true).compress(how).open().unwrap();
     drop(log.writer().unwrap());
     until(LONG, "a flusher", || log.stats().flusher.is_some());
     log
@@ -247,6 +247,8 @@ fn a_flusher_killed_between_the_two_names_has_its_work_finished_by_the_next_one(
         let kept = packed_with_a_copy_of_the_name(&place);
         // What a kill behind the first renaming leaves: the plain file's own name is still there.
         std::fs::rename(&kept, place.path().join("app.log.1")).unwrap();
+        let verdict = place.options().verify().unwrap();
+        assert!(verdict.is_complete() && verdict.records == 5000, "{verdict:?}");
         if shifted {
             // And what the next rotation makes of it.
             let move_up = |from: &str, to: &str| {
@@ -353,6 +355,75 @@ fn a_flusher_killed_at_any_moment_of_packing_costs_no_line_and_leaves_nothing_be
     let numbers: Vec<String> = names(place.path()).into_iter().skip(1).collect();
     let expected: Vec<String> = (1..=numbers.len()).map(|n| format!(".{n}.gz")).collect();
     assert_eq!(numbers, expected, "one file for each number");
+}
+
+#[test]
+fn packed_archives_are_verified_like_plain_ones() {
+    let place = Place::new();
+    let options = || small(&place).index(true).compress(Compression::GZIP);
+    let verify = || place.options().verify().unwrap();
+    let log = options().open().unwrap();
+    let mut from = 0;
+    // Inodes of packed plain files are given out again while their content is still there, packed.
+    while from < 20_000 {
+        write(&log, from..from + 2000);
+        until_packed(place.path());
+        from += 2000;
+    }
+    drop(log);
+    let verdict = verify();
+    assert_eq!((verdict.findings, verdict.packed, verdict.records), (vec![], vec![], 20_000));
+    assert!(verdict.files.len() > 10 && verdict.files.iter().all(|f| f.covered == f.bytes));
+    // Another content under an unchanged mark.
+    let victim = place.path().join("app.log.3.gz");
+    let whole = std::fs::read(&victim).unwrap();
+    let mut damaged = whole.clone();
+    *damaged.last_mut().unwrap() ^= 1;
+    std::fs::write(&victim, &damaged).unwrap();
+    let names = |verdict: crlog::Verdict| {
+        let changed = |f| if let crlog::Finding::Changed { file, .. } = f { Some(file) } else { None };
+        verdict.findings.into_iter().map(changed).collect::<Vec<_>>()
+    };
+    assert_eq!(names(verify()), [Some("app.log.3.gz".to_owned())]);
+    std::fs::write(&victim, &whole).unwrap();
+    assert!(verify().is_complete());
+    std::fs::remove_file(&victim).unwrap();
+    assert!(matches!(verify().findings[..], [crlog::Finding::FileGone { age: 3, .. }]), "{:?}", verify());
+}
+
+#[test]
+fn packed_archives_that_fall_off_are_told_from_those_that_somebody_removed() {
+    let place = Place::new();
+    let log = small(&place).backups(3).index(true).compress(Compression::GZIP).open().unwrap();
+    for from in 0..8 {
+        write(&log, from * 2000..(from + 1) * 2000);
+        until_packed(place.path());
+        let verdict = place.options().verify().unwrap();
+        assert!(verdict.is_complete() && verdict.packed.is_empty(), "{verdict:?}");
+    }
+    let index = std::fs::read_dir(place.path().join(".app.log.crlog")).unwrap().count();
+    assert!((4..=6).contains(&index), "{index} index files");
+}
+
+#[test]
+fn dated_archives_are_packed_under_their_dates_and_keep_their_index() {
+    let place = Place::new();
+    let options = place.options().max_bytes(64 * 1024).names(crlog::Names::Dated).index(true);
+    let log = options.compress(Compression::GZIP).compress_delay(1).open().unwrap();
+    write(&log, 0..5000);
+    let dated = || -> Vec<String> {
+        let all = std::fs::read_dir(place.path()).unwrap().flatten();
+        let mut all: Vec<_> = all.map(|e| e.file_name().into_string().unwrap()).collect();
+        all.retain(|name| name.starts_with("app.log."));
+        all
+    };
+    until(LONG, "all but one are packed", || {
+        let all = dated();
+        all.len() > 3 && all.iter().filter(|n| n.ends_with(".gz")).count() == all.len() - 1
+    });
+    write(&log, 5000..6000);
+    let verdict = place.options().verify().unwrap();
+    assert_eq!((verdict.findings, verdict.packed, verdict.records), (vec![], vec![], 6000));
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! The driver's hands on the file: bring it in line with the journal, rotate it, notice what others do to it.
 
 use super::{Event, Flusher, Kind, MS, Trouble};
+use crate::pack::worker::origin_of;
 use crate::ring::journal::{Cell, Found};
 use crate::ring::layout::{Counter, Geometry, word};
 use crate::ring::mem::Mem;
 use crate::ring::sweep::{BATCH_BYTES, bump};
+use crate::rotate::name::Packing;
 use crate::rotate::{Action, At, Failure, Machine, Member, Names, Outcome, Stage, Standing, View};
 use crate::sys::{self, Create, FileId, LogFile};
 use std::sync::atomic::Ordering::Relaxed;
@@ -273,9 +275,20 @@ impl Flusher<'_> {
         if self.index.is_none() {
             return Ok(());
         }
-        match self.identity_of(name)? {
+        match self.logged_as(name)? {
             Some(id) => self.index_retires(id),
             None => Ok(()),
+        }
+    }
+
+    /// Which file of the index an archive is: of a packed one, what it was made of.
+    fn logged_as(&self, name: &str) -> Result<Option<FileId>, Trouble> {
+        let packing = Standing::of(&self.at.name, name).map_or(Packing::Plain, |place| place.packing());
+        let origin = self.hold(name).filter(|_| packing != Packing::Plain);
+        let origin = origin.and_then(|file| origin_of(packing, &file));
+        match origin {
+            Some(origin) => Ok(Some(FileId { dev: origin.dev, ino: origin.ino })),
+            None => self.identity_of(name),
         }
     }
 

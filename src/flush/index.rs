@@ -16,11 +16,13 @@ use crate::index::{
     Batch, Died, Drops, Entry, FILE_BYTES_MAX, HEADER_BYTES, Header, Place, Run, Skip, Skipped, Why, code,
     directory, name, parse_name,
 };
+use crate::pack::worker::origin_of;
 use crate::ring::journal::{self, Found};
 use crate::ring::layout::Counter;
 use crate::ring::mem::Mem;
 use crate::ring::sweep::{Piece, bump};
 use crate::rotate::Standing;
+use crate::rotate::name::Packing;
 use crate::sys::{self, Create, FileId, LogFile};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
@@ -47,6 +49,8 @@ pub(super) struct Index {
     delay: Duration,
     /// It was told that the index is interrupted.
     told: bool,
+    /// What packed archives were made of, `None` if that is not known.
+    origins: HashMap<FileId, Option<Begun>>,
 }
 
 #[derive(Debug)]
@@ -56,6 +60,9 @@ struct Open {
     seed: u32,
     made_ns: u64,
 }
+
+/// A log file in the index: its identity when it was begun, and its number.
+type Begun = (FileId, u64);
 
 /// What a batch without records tells.
 #[derive(Clone, Copy, Debug)]
@@ -213,7 +220,9 @@ impl Flusher<'_> {
         file.truncate(0)?;
         file.write_bytes(&header.encode(), 0).map_err(|e| e.source)?;
         // What cannot be removed now is removed at the next rotation.
-        let _ = prune(at, &header);
+        if let Some(index) = &mut self.index {
+            let _ = prune(at, &header, &mut index.origins);
+        }
         Ok(Open { file, serial, seed: header.seed(), made_ns: header.made_ns })
     }
 
@@ -260,6 +269,13 @@ impl Flusher<'_> {
         // Deposed: somebody else goes on, and closes it.
         let _ = self.commit();
         self.set_open(None);
+    }
+
+    /// An archive was packed. Its new inode may have been that of another packed one.
+    pub(super) fn index_packed(&mut self, packed: FileId) {
+        if let Some(index) = &mut self.index {
+            index.origins.remove(&packed);
+        }
     }
 
     /// What was archived is on the disk, and so is what the index says of it.
@@ -387,7 +403,7 @@ impl Flusher<'_> {
 
 /// Removes index files whose log files have gone from the chain and would have by now: more newer ones have been
 /// begun than the log keeps archives.
-fn prune(at: &Attached, newest: &Header) -> io::Result<()> {
+fn prune(at: &Attached, newest: &Header, origins: &mut HashMap<FileId, Option<Begun>>) -> io::Result<()> {
     let id = |h: &Header| FileId { dev: h.dev, ino: h.ino };
     let mut past = Vec::new();
     let mut begun = HashMap::from([(id(newest), newest.begun)]);
@@ -404,22 +420,36 @@ fn prune(at: &Attached, newest: &Header) -> io::Result<()> {
     if past.is_empty() {
         return Ok(());
     }
-    let present = chain(at)?;
+    let present = chain(at, origins)?;
     for h in past {
-        if !present.contains(&id(&h)) || begun.get(&id(&h)) != Some(&h.begun) {
+        let plain = present.contains(&id(&h)) && begun.get(&id(&h)) == Some(&h.begun);
+        let packed = origins.values().any(|origin| *origin == Some((id(&h), h.begun)));
+        if !plain && !packed {
             sys::dir::remove(&path_of(at, h.serial))?;
         }
     }
     Ok(())
 }
 
-/// The identities of the log and its archives.
-fn chain(at: &Attached) -> io::Result<HashSet<FileId>> {
+/// The identities of the log and its plain archives. What packed ones were made of is left in `origins`; each of them
+/// is opened once in a turn.
+fn chain(at: &Attached, origins: &mut HashMap<FileId, Option<Begun>>) -> io::Result<HashSet<FileId>> {
     let mut ids = HashSet::new();
+    let before = std::mem::take(origins);
     for name in sys::dir::list(&at.dir)? {
-        if Standing::of(&at.name, &name).is_some() {
-            ids.extend(sys::dir::identity_at(&at.dir.join(&name))?);
+        let Some(place) = Standing::of(&at.name, &name) else { continue };
+        let path = at.dir.join(&name);
+        let Some(id) = sys::dir::identity_at(&path)? else { continue };
+        let packing = place.packing();
+        if packing == Packing::Plain {
+            ids.insert(id);
+            continue;
         }
+        let look = || {
+            let file = LogFile::open(&path, at.config.mode, Create::Never).ok()?;
+            origin_of(packing, &file).map(|o| (FileId { dev: o.dev, ino: o.ino }, o.begun))
+        };
+        origins.insert(id, before.get(&id).copied().unwrap_or_else(look));
     }
     Ok(ids)
 }

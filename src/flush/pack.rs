@@ -21,8 +21,8 @@ use super::{Event, Flusher};
 use crate::attached::Attached;
 use crate::index::directory;
 use crate::pack::choose::{Archive, archives, candidates, pairs};
-use crate::pack::worker::{Done, Job, Reader, What, Worker};
-use crate::pack::{Compression, Halt, origin};
+use crate::pack::worker::{Done, Job, What, Worker, origin_of};
+use crate::pack::{Compression, Halt};
 use crate::ring::layout::Counter;
 use crate::ring::sweep::bump;
 use crate::rotate::name::Packing;
@@ -227,15 +227,15 @@ impl Flusher<'_> {
         pairs(all).find_map(|(plain, packed)| {
             let packing = packed.packing;
             let packed = self.open_archive(packed)?;
-            let origin = origin(packing, Reader::new(&packed)).ok()??;
+            let origin = origin_of(packing, &packed)?;
             let id = FileId { dev: origin.dev, ino: origin.ino };
             if self.has_failed(id) || sys::dir::identity_at(&self.path(plain)).ok()? != Some(id) {
                 return None;
             }
             let plain = self.open_archive(plain)?;
             let looks = plain.looks().ok()?;
-            let job = Job { plain, looks, packed, what: What::Compare(packing) };
-            (job.origin() == origin).then_some(job)
+            let job = Job { plain, looks, packed, what: What::Compare(packing), index: self.hidden() };
+            job.origin().is(&origin).then_some(job)
         })
     }
 
@@ -255,7 +255,7 @@ impl Flusher<'_> {
         sys::make_private_dir(&dir, self.config.mode).map_err(failed)?;
         let temporary = Temporary::new(&dir).map_err(failed)?;
         let packed = LogFile::open(&temporary.0, MODE, Create::New).map_err(|e| failed(io_error(e)))?;
-        self.start(Job { plain, looks, packed, what: What::Pack(how) }, Some(temporary))
+        self.start(Job { plain, looks, packed, what: What::Pack(how), index: dir }, Some(temporary))
     }
 
     fn start(&mut self, job: Job, temporary: Option<Temporary>) -> Result<(), Failed> {
@@ -324,6 +324,7 @@ impl Flusher<'_> {
         }
         self.tell_packed(work.plain);
         let (from_bytes, to_bytes) = (job.looks.bytes, job.packed.size().unwrap_or(0));
+        self.index_packed(job.packed.identity());
         self.let_go(Some(job.plain));
         if let Some(packer) = &mut self.packer {
             (packer.retry_ns, packer.delay) = (0, Duration::ZERO);

@@ -17,11 +17,13 @@ pub struct LogFact {
     pub name: String,
     /// 0 for the live log, 1 for the newest archive.
     pub number: u32,
-    /// It is compressed.
+    /// It is compressed, and nothing is known of what it was made of.
     pub packed: bool,
-    /// Its device and inode.
+    /// Its device and inode; of a compressed one, those that it had before.
     pub id: (u64, u64),
-    /// Its length.
+    /// Of a compressed one, its number in the index.
+    pub begun: Option<u64>,
+    /// Its length, not compressed.
     pub len: u64,
 }
 
@@ -281,7 +283,9 @@ impl<'a> Judge<'a> {
         self.close_cover(h.why == Why::Interrupted);
         let id = (h.dev, h.ino);
         let is_last = self.last_begun.get(&id) == Some(&h.begun);
-        let log = self.facts.logs.iter().position(|l| l.id == id && !l.packed).filter(|_| is_last);
+        let is_it =
+            |l: &LogFact| l.id == id && !l.packed && l.begun.map_or(is_last, |begun| begun == h.begun);
+        let log = self.facts.logs.iter().position(is_it);
         if h.prev_begun == 0 {
             self.v.before = self.v.before.saturating_add(h.start);
         } else if h.start > 0 && h.prev_begun < h.begun && h.why != Why::Interrupted {
@@ -422,7 +426,8 @@ impl<'a> Judge<'a> {
             self.gone.push(c);
             return;
         };
-        let live = self.facts.journal.filter(|j| j.id == c.id);
+        let packed = self.facts.logs.get(log).is_some_and(|l| l.begun.is_some());
+        let live = self.facts.journal.filter(|j| j.id == c.id && !packed);
         let len = self.facts.logs.get(log).map_or(0, |l| l.len);
         let end = live.map_or(len, |j| j.end.min(len));
         if !interrupted && !live.is_some_and(|j| j.indexed && j.place.is_none()) {

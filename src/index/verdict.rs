@@ -198,7 +198,7 @@ pub struct Verdict {
     pub retired: u64,
     /// Bytes that were in the files before the index was begun.
     pub before: u64,
-    /// Compressed archives: their bytes are not compared.
+    /// Compressed archives whose bytes are not compared: others have compressed them, or there is no index.
     pub packed: Vec<String>,
     /// Processes that died without leaving, and records that they were writing then.
     pub died: u64,

@@ -4,7 +4,7 @@ use super::*;
 use crate::rotate::{Names, Policy};
 use proptest::prelude::*;
 
-const ORIGIN: Origin = Origin { dev: 7, ino: 77, bytes: 0, modified_ns: 1_700_000_000_123_456_789 };
+const ORIGIN: Origin = Origin { dev: 7, ino: 77, bytes: 0, modified_ns: 1_700_000_000_123_456_789, begun: 3 };
 
 /// What this build can do.
 fn ways() -> Vec<Compression> {
@@ -203,8 +203,8 @@ proptest! {
     }
 
     #[test]
-    fn an_origin_survives_its_encoding(dev: u64, ino: u64, bytes: u64, modified_ns: i64) {
-        let origin = Origin { dev, ino, bytes, modified_ns };
+    fn an_origin_survives_its_encoding(dev: u64, ino: u64, bytes: u64, modified_ns: i64, begun: u64) {
+        let origin = Origin { dev, ino, bytes, modified_ns, begun };
         prop_assert_eq!(Origin::decode(&origin.encode()), Some(origin));
         let mut damaged = origin.encode();
         damaged[(ino % 8) as usize] ^= 1;

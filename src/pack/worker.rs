@@ -3,10 +3,13 @@
 //! It ends at its end, or soon after nobody waits for it any more: whoever waits holds a sender, and letting go of that
 //! is the sign. What it has written by then goes with its last handle, since the flusher has taken the name away.
 
-use super::{Compression, Halt, Origin, is_same, pack};
+use super::{Compression, Halt, Origin, is_same, origin, pack};
+use crate::index::{HEADER_BYTES, Header, name, parse_name};
 use crate::rotate::name::Packing;
 use crate::sys::{self, LogFile, Looks};
+use std::fs::File;
 use std::io::{self, Read, Write};
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 
 /// What was written is handed to the disk so often, so that the last sync is short.
@@ -20,6 +23,8 @@ pub(crate) struct Job {
     pub(crate) looks: Looks,
     pub(crate) packed: LogFile,
     pub(crate) what: What,
+    /// Where the log's index is, if there is one.
+    pub(crate) index: PathBuf,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +81,24 @@ impl Job {
     pub(crate) fn origin(&self) -> Origin {
         let id = self.plain.identity();
         let Looks { bytes, modified_ns, .. } = self.looks;
-        Origin { dev: id.dev, ino: id.ino, bytes, modified_ns }
+        Origin { dev: id.dev, ino: id.ino, bytes, modified_ns, begun: 0 }
+    }
+
+    /// Which file of the index the plain one is: the last that was begun with its identity, which nobody else has as
+    /// long as there is a handle of it.
+    fn begun(&self) -> u64 {
+        let mut serials: Vec<u64> =
+            sys::dir::list(&self.index).unwrap_or_default().iter().filter_map(|n| parse_name(n)).collect();
+        serials.sort_unstable();
+        let header = |serial: u64| {
+            let mut bytes = Vec::new();
+            let file = File::open(self.index.join(name(serial))).ok()?;
+            file.take(HEADER_BYTES).read_to_end(&mut bytes).ok()?;
+            Header::decode(&bytes)
+        };
+        let id = self.plain.identity();
+        let mut headers = serials.into_iter().rev().filter_map(header);
+        headers.find(|h| (h.dev, h.ino) == (id.dev, id.ino)).map_or(0, |h| h.begun)
     }
 
     /// Whether the plain file is still what it was.
@@ -101,7 +123,8 @@ impl Job {
 
     fn pack(&self, from: Reader<'_>, how: Compression, goes_on: impl FnMut() -> bool) -> Result<(), Halt> {
         let to = Writer { file: &self.packed, at: 0, synced: 0 };
-        pack(from, to, how, &self.origin(), goes_on)?;
+        let origin = Origin { begun: self.begun(), ..self.origin() };
+        pack(from, to, how, &origin, goes_on)?;
         if !self.is_unchanged() {
             return Err(Halt::Changed);
         }
@@ -110,15 +133,20 @@ impl Job {
 }
 
 /// A file from its beginning.
-pub(crate) struct Reader<'a> {
+struct Reader<'a> {
     file: &'a LogFile,
     at: u64,
 }
 
 impl Reader<'_> {
-    pub(crate) fn new(file: &LogFile) -> Reader<'_> {
+    fn new(file: &LogFile) -> Reader<'_> {
         Reader { file, at: 0 }
     }
+}
+
+/// What a packed file was made of, if it says so.
+pub(crate) fn origin_of(packing: Packing, packed: &LogFile) -> Option<Origin> {
+    origin(packing, Reader::new(packed)).ok()?
 }
 
 impl Read for Reader<'_> {

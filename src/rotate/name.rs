@@ -122,15 +122,14 @@ impl Standing {
         Member::parse(log, name).map(Self::Numbered).or_else(dated)
     }
 
-    /// Whether its bytes are not those that were logged.
+    /// How its bytes are packed.
     #[must_use]
-    pub fn is_packed(&self) -> bool {
-        let packing = match self {
+    pub fn packing(&self) -> Packing {
+        match self {
             Self::Log => Packing::Plain,
             Self::Dated(Reverse(dated)) => dated.packing,
             Self::Numbered(member) => member.packing,
-        };
-        packing != Packing::Plain
+        }
     }
 }
 

@@ -175,6 +175,7 @@ impl World {
             name: format!("app.log.{i}"),
             number: i as u32,
             packed: false,
+            begun: None,
             id: (0, *ino),
             len: bytes.len() as u64,
         });
