@@ -50,6 +50,42 @@ fn usr1_rotates() {
 }
 
 #[test]
+fn a_rotated_file_is_compressed_and_it_says_so() {
+    let place = Place::new();
+    let mut sidecar = place.sidecar("-v --backups 3 --compress gzip:9 --compress-delay 1");
+    for line in ["one\n", "two\n", "three\n"] {
+        assert_ended(&place.run(CRLOG, "pipe", line.as_bytes()), 0, "");
+        assert_ended(&place.run(CRLOG, "rotate", b""), 0, "");
+    }
+    place.until("two of three are packed", |s| s["counters"]["packed"] == 2);
+    let names: Vec<_> =
+        place.stat().unwrap()["files"].as_array().unwrap().iter().map(|f| f["name"].clone()).collect();
+    assert_eq!(names, ["app.log", "app.log.1", "app.log.2.gz", "app.log.3.gz"]);
+    sidecar.signal(Signal::TERM);
+    let ended = sidecar.end(b"");
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(said.contains("compressed: app.log.2.gz, "), "{said}");
+    assert!(ended.status.success());
+}
+
+#[cfg(not(feature = "zstd"))]
+#[test]
+fn a_build_without_zstd_says_that_archives_stay_as_they_are() {
+    let place = Place::new();
+    let mut sidecar = place.sidecar("--backups 3 --compress zstd");
+    assert_ended(&place.run(CRLOG, "pipe", b"one\n"), 0, "");
+    assert_ended(&place.run(CRLOG, "rotate", b""), 0, "");
+    place.until("it is counted", |s| s["counters"]["pack_errors"] != 0);
+    sidecar.signal(Signal::TERM);
+    let said = String::from_utf8(sidecar.end(b"").stderr).unwrap();
+    assert!(
+        said.contains("this build of crlog has no such compression; archives stay as they are"),
+        "{said}"
+    );
+    assert!(place.path().join("app.log.1").exists());
+}
+
+#[test]
 fn hup_makes_a_new_file_after_mv() {
     let place = Place::new();
     let mut sidecar = place.sidecar("");
