@@ -470,7 +470,7 @@ impl<'a> Flusher<'a> {
         self.schedule = schedule;
         self.tell_zone(trouble);
         (self.backoff, self.last_copy) = (Backoff::default(), None);
-        self.pack_soon();
+        self.pack_anew();
         self.keep_anew();
         // While there is no file to write to, the take-over that is under way does it.
         if self.found.is_none() { self.arm_again() } else { Ok(()) }

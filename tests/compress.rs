@@ -478,4 +478,10 @@ fn a_build_without_zstd_leaves_archives_plain_and_counts_it() {
     until(LONG, "it is counted", || log.stats().counters.pack_errors > 0);
     assert!(names(place.path()).iter().skip(1).all(|n| is_plain_archive(n)));
     assert_eq!((lines(place.path()).len(), log.stats().counters.packed), (5000, 0));
+    // Many failures later, gzip is chosen: that is not kept waiting.
+    until(LONG, "the delay has grown to 4 s", || log.stats().counters.pack_errors >= 3);
+    let start = Instant::now();
+    log.change(&place.options().compress(Compression::GZIP)).unwrap();
+    until_packed(place.path());
+    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
 }

@@ -106,6 +106,15 @@ impl Flusher<'_> {
         }
     }
 
+    /// What is wanted has changed: what failed may work now.
+    pub(super) fn pack_anew(&mut self) {
+        self.pack_soon();
+        if let Some(packer) = &mut self.packer {
+            (packer.retry_ns, packer.delay) = (0, Duration::ZERO);
+            packer.failed.clear();
+        }
+    }
+
     /// Cancels what is under way.
     pub(super) fn stop_packing(&mut self) {
         if let Some(packer) = &mut self.packer {
