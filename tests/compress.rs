@@ -209,13 +209,61 @@ fn a_log_that_is_closed_while_an_archive_is_packed_does_not_wait_for_it_and_leav
     assert_eq!((temporaries(place.path()), names(place.path())), (0, vec![String::new(), ".1".into()]));
     assert!(std::fs::read(place.path().join("app.log.1")).unwrap() == big);
     eprintln!("closed in {took:?}");
-    let thread = || {
-        let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
-        let name = |t: std::fs::DirEntry| std::fs::read_to_string(t.path().join("comm")).unwrap_or_default();
-        tasks.map(name).any(|name| name.trim() == "crlog-packer")
-    };
     // Of another test of this process, perhaps; those end, too.
-    until(LONG, "the thread ends", || !thread());
+    until(LONG, "the thread ends", || packers().is_empty());
+}
+
+/// Threads of this process that pack, of whatever test.
+fn packers() -> Vec<i32> {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+    let is_one = |t: &std::fs::DirEntry| {
+        std::fs::read_to_string(t.path().join("comm")).is_ok_and(|name| name.trim() == "crlog-packer")
+    };
+    tasks.filter(is_one).map(|t| t.file_name().to_str().unwrap().parse().unwrap()).collect()
+}
+
+/// Class and level that a thread has for the disk.
+#[allow(unsafe_code)]
+fn disk_priority(thread: i32) -> i64 {
+    // SAFETY: takes integers and touches no memory.
+    unsafe { libc::syscall(libc::SYS_ioprio_get, 1, thread) }
+}
+
+#[test]
+fn what_changes_while_it_is_packed_stays_plain_until_it_changes_no_more() {
+    let place = Place::new();
+    let mut big = text(20 << 20, 0);
+    let plain = place.path().join("app.log.1");
+    std::fs::write(&plain, &big).unwrap();
+    let log = small(&place).compress(Compression::GZIP).open().unwrap();
+    drop(log.writer().unwrap());
+    until(LONG, "packing", || temporaries(place.path()) == 1);
+    until(LONG, "the thread has lowered itself", || {
+        packers().into_iter().any(|t| disk_priority(t) == 3 << 13)
+    });
+    let mut file = std::fs::OpenOptions::new().append(true).open(&plain).unwrap();
+    std::io::Write::write_all(&mut file, b"late\n").unwrap();
+    big.extend(b"late\n");
+    until(LONG, "it is noticed", || log.stats().counters.pack_errors == 1);
+    assert!(std::fs::read(&plain).unwrap() == big && !place.path().join("app.log.1.gz").exists());
+    until_packed(place.path());
+    assert!(content(&place.path().join("app.log.1.gz")) == big);
+}
+
+#[test]
+fn a_name_that_somebody_takes_meanwhile_is_not_overwritten() {
+    let place = Place::new();
+    let big = text(20 << 20, 0);
+    std::fs::write(place.path().join("app.log.1"), &big).unwrap();
+    let log = small(&place).compress(Compression::GZIP).open().unwrap();
+    drop(log.writer().unwrap());
+    until(LONG, "packing", || temporaries(place.path()) == 1);
+    let theirs = place.path().join("app.log.1.gz");
+    std::fs::write(&theirs, b"mine").unwrap();
+    until(LONG, "it is counted", || log.stats().counters.pack_errors == 1);
+    until(LONG, "what was made is removed", || temporaries(place.path()) == 0);
+    assert_eq!(std::fs::read(&theirs).unwrap(), b"mine");
+    assert!(std::fs::read(place.path().join("app.log.1")).unwrap() == big);
 }
 
 /// Packs everything, and returns a second name of what was `app.log.1` before.
