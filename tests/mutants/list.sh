@@ -192,3 +192,46 @@ mutant 'tickets are read after the collection' durable syncs::sixteen_threads_sh
     'while self.write_batch(&mut swept)? {}' \
     'while self.write_batch(&mut swept)? {}
         let tickets = mem.load(word::SYNC_WANT, Acquire).max(tickets);'
+
+# Packed archives.
+mutant 'what a killed flusher left half-made stays' compress a_flusher_killed_at_any_moment_of_packing_costs_no_line_and_leaves_nothing_behind ../flush/pack.rs \
+    'for name in names.iter().filter(|name| Temporary::is_one(name)) {' \
+    'for name in names.iter().filter(|name| name.is_empty()) {'
+mutant 'an archive stays both plain and packed' compress a_flusher_killed_between_the_two_names_has_its_work_finished_by_the_next_one ../flush/pack.rs \
+    'self.find_pair(&all)' \
+    'self.find_pair(&all[..0])'
+mutant 'a damaged packed file is believed' compress a_packed_file_that_is_not_whole_or_not_of_this_archive_removes_nothing ../pack/worker.rs \
+    'Reader::new(&self.packed), from, goes_on)' \
+    'Reader::new(&self.packed), from, goes_on).or(Ok(true))'
+mutant 'a packed file of another archive is believed' compress a_packed_file_that_is_not_whole_or_not_of_this_archive_removes_nothing ../flush/pack.rs \
+    'if self.has_failed(id) || sys::dir::identity_at(&self.path(plain)).ok()? != Some(id) {' \
+    'if self.has_failed(id) {' ../flush/pack.rs \
+    'job.origin().is(&origin).then_some(job)' \
+    'Some(job)'
+mutant 'an archive gets the name that it had before' compress an_archive_that_is_shifted_while_it_is_packed_gets_its_present_name ../flush/pack.rs \
+    'let name = plain.packed(how.packing().unwrap_or(Packing::Plain));' \
+    'let name = format!("{}.1.gz", self.at.name);'
+mutant 'a packed file is put over another one' compress a_name_that_somebody_takes_meanwhile_is_not_overwritten ../flush/pack.rs \
+    'sys::dir::rename_new(&temporary.0, &self.at.dir.join(&name))?;' \
+    'std::fs::rename(&temporary.0, self.at.dir.join(&name))?;'
+mutant 'what was changed meanwhile is removed' compress what_changes_while_it_is_packed_stays_plain_until_it_changes_no_more ../pack/worker.rs \
+    'self.plain.looks().is_ok_and(|now| now == self.looks)' \
+    'true'
+mutant 'the thread has the priority of the others' compress what_changes_while_it_is_packed_stays_plain_until_it_changes_no_more ../pack/worker.rs \
+    'sys::give_way();' \
+    ''
+mutant 'a packed file has rights and time of its own' compress archives_of_before_are_packed_with_their_rights_and_time_and_later_ones_stay_plain_again ../pack/worker.rs \
+    'Ok(self.packed.resemble(&self.looks)?)' \
+    'Ok(())'
+mutant 'an inode names one file for ever' compress packed_archives_are_verified_like_plain_ones ../pack/worker.rs \
+    'begun: self.begun()' \
+    'begun: self.begun().min(1)'
+mutant 'the index of a packed archive is removed' compress dated_archives_are_packed_under_their_dates_and_keep_their_index ../flush/index.rs \
+    'if !plain && !packed {' \
+    'if !plain {'
+mutant 'a packed archive falls off unseen' compress packed_archives_that_fall_off_are_told_from_those_that_somebody_removed ../flush/file.rs \
+    'match self.logged_as(name)? {' \
+    'match self.identity_of(name)? {'
+mutant 'an archive that is both counts twice' compress a_flusher_killed_between_the_two_names_has_its_work_finished_by_the_next_one ../verify.rs \
+    'without_twins(&mut facts.logs, &mut files.logs);' \
+    ''
