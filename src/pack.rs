@@ -7,7 +7,7 @@
 //! lost it leaves both; the next one recognizes the pair by that, unpacks the one, compares it with the other, and
 //! removes the plain one if they are the same. A packed file without the mark is somebody else's, and proves nothing.
 //!
-//! **Constraints.** But for [`worker`] pure: readers, writers, a question whether to go on. It is asked for every [`PIECE`] bytes, so
+//! **Constraints.** But for `worker` pure: readers, writers, a question whether to go on. It is asked for every [`PIECE`] bytes, so
 //! that work for nothing ends within milliseconds.
 
 use crate::rotate::name::Packing;
