@@ -13,7 +13,7 @@
 //! | [`keys`] | **the one list** of what can be configured |
 //! | [`given`], [`setting`] | a value as it was written; what it does |
 //! | [`settings`] | all that is said of a log, and where |
-//! | [`file`], [`environment`] | where it is read from |
+//! | [`mod@file`], [`environment`] | where it is read from |
 //! | [`possible`] | what is not possible together, or not in this place |
 //! | [`show`] | the effective configuration as a file |
 
