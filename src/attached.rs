@@ -136,15 +136,28 @@ fn absent(error: segment::OpenError, target: &Target) -> OpenError {
     }
 }
 
+/// A log whose files could never be given to their owner is refused when it is opened for the first time.
+fn may_give(target: &Target, config: &Config) -> Result<(), OpenError> {
+    sys::can_give(&target.dir, config.owner).map_err(|source| OpenError::Owner {
+        path: target.spec.log_path.clone(),
+        owner: config.owner.to_string(),
+        source,
+    })
+}
+
 impl Attached {
     pub(crate) fn new(target: &Target, role: Role, program: Option<&str>) -> Result<Attached, OpenError> {
         let _limit = SizeLimitIsAnError::new();
-        let (segment, lock, _) = match role {
+        let (segment, lock, report) = match role {
             Role::Guest => Segment::enter_existing(&target.spec).map_err(|e| absent(e, target))?,
             Role::Producer | Role::Sidecar => Segment::enter(&target.spec)?,
         };
         let config = Config::read(segment.mapping()).map(|(config, _)| config);
         let config = config.ok_or_else(|| OpenError::Config { segment: target.spec.id.clone() })?;
+        if report.created && target.spec.generation == 1 {
+            // Nothing is in it yet: left now, it leaves no file behind that would belong to somebody else.
+            may_give(target, &config).inspect_err(|_| drop(segment.release(&lock, |_| true)))?;
+        }
         let geometry = *segment.geometry();
         let mut attached = Attached {
             segment,

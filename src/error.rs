@@ -19,6 +19,18 @@ pub enum OpenError {
         /// Why not.
         source: std::io::Error,
     },
+    /// The log's files cannot be given to the owner that was asked for. Only whoever opens a log first meets this.
+    #[error(
+        "cannot give {path} to {owner}: {source}: run as root, or ask for a group that this user is in, or for no owner"
+    )]
+    Owner {
+        /// The log.
+        path: PathBuf,
+        /// Numbers of user and group.
+        owner: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
     /// The shared segment or its lock file is not usable.
     #[error(transparent)]
     Segment(#[from] segment::OpenError),

@@ -98,7 +98,7 @@ impl Log {
     /// disk is no such reason: it may have room again before the ring has none.
     pub(crate) fn check_file(&self) -> Result<(), OpenError> {
         let at = self.core.membership()?;
-        match LogFile::open(&at.0.log_path, at.0.config.mode, Create::IfMissing) {
+        match LogFile::open(&at.0.log_path, at.0.config.rights(), Create::IfMissing) {
             Err(FileError::Io { source, .. }) if has_no_room(&source) => Ok(()),
             Err(e) => Err(segment::OpenError::from(e).into()),
             Ok(_) => Ok(()),
@@ -395,6 +395,8 @@ pub(crate) fn counters(at: &Attached) -> Counters {
         packed: read(Counter::Packed),
         pack_errors: read(Counter::PackErrors),
         removed: read(Counter::Removed),
+        owner_errors: read(Counter::OwnerErrors),
+        hook_errors: read(Counter::HookErrors),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::ring::mem::Mem;
 pub use crate::ring::note::Notes;
 use crate::rotate::schedule::{Trigger, TriggerError};
 use crate::rotate::{Names, Policy, SizeRule};
-use crate::sys::SegmentKind;
+use crate::sys::{self, Owner, Rights, SegmentKind};
 use crate::writer::Severity;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -119,6 +119,7 @@ pub struct Options {
     backups: Option<u32>,
     size_rule: Option<SizeRule>,
     mode: Option<u32>,
+    owner: Option<(Option<String>, Option<String>)>,
     fsync: Option<Fsync>,
     terminator: Option<Vec<u8>>,
     when_full: [Option<WhenFull>; LEVELS],
@@ -154,6 +155,7 @@ impl Options {
             backups: None,
             size_rule: None,
             mode: None,
+            owner: None,
             fsync: None,
             terminator: None,
             when_full: [None; LEVELS],
@@ -259,6 +261,15 @@ impl Options {
     #[must_use]
     pub fn mode(mut self, mode: u32) -> Options {
         self.mode = Some(mode);
+        self
+    }
+
+    /// User and group of the log files that are made from now on, by name or number, right from the first instant; `None`:
+    /// those of the process that makes them, the default. Names are looked up by whoever opens the log first; that one must be
+    /// allowed to give files away, or [`Options::open`] refuses. A file that is there keeps its owner.
+    #[must_use]
+    pub fn owner(mut self, user: Option<&str>, group: Option<&str>) -> Options {
+        self.owner = Some((user.map(str::to_owned), group.map(str::to_owned)));
         self
     }
 
@@ -470,6 +481,7 @@ impl Options {
                 names: self.names.unwrap_or(names),
             },
             mode,
+            owner: self.owner_asked_for()?.unwrap_or_default(),
             fsync: self.fsync.unwrap_or_default(),
             terminator,
             when_full: self.when_full.map(Option::unwrap_or_default),
@@ -522,6 +534,7 @@ impl Options {
             policy.names = want.names; // dated, unless something else was asked for
         }
         set(&mut running.mode, self.mode.as_ref(), &wanted.mode);
+        set(&mut running.owner, self.owner.as_ref(), &wanted.owner);
         set(&mut running.fsync, self.fsync.as_ref(), &wanted.fsync);
         set(&mut running.notes, self.notes.as_ref(), &wanted.notes);
         set(&mut running.death_notes, self.death_notes.as_ref(), &wanted.death_notes);
@@ -533,6 +546,13 @@ impl Options {
         set(&mut running.keep.min_free, self.min_free.as_ref(), &wanted.keep.min_free);
         set(&mut running.on_start, self.on_start.as_ref(), &wanted.on_start);
         set(&mut running.empty_files, self.empty_files.as_ref(), &wanted.empty_files);
+    }
+
+    fn owner_asked_for(&self) -> Result<Option<Owner>, OpenError> {
+        let Some((user, group)) = &self.owner else { return Ok(None) };
+        let user = number_of(user.as_deref(), "user", sys::user_id)?;
+        let group = number_of(group.as_deref(), "group", sys::group_id)?;
+        Ok(Some(Owner { user, group }))
     }
 
     pub(crate) fn reserve_asked_for(&self) -> Option<u64> {
@@ -551,6 +571,8 @@ impl Options {
         differ(&mut d, "backups", self.backups.as_ref(), &p.backups);
         differ(&mut d, "size_rule", self.size_rule.as_ref(), &p.rule);
         differ(&mut d, "mode", self.mode.as_ref(), &running.mode);
+        let owner = self.owner_asked_for().ok().flatten().map(|owner| owner.to_string());
+        differ(&mut d, "owner", owner.as_ref(), &running.owner.to_string());
         differ(&mut d, "fsync", self.fsync.as_ref(), &running.fsync);
         differ(&mut d, "terminator", self.terminator.as_ref(), &running.terminator);
         for ((severity, asked), runs) in Severity::ALL.into_iter().zip(&self.when_full).zip(&live.when_full) {
@@ -584,6 +606,25 @@ impl Options {
         let rounded = self.ring_bytes.map(|b| b.next_multiple_of(u64::from(CHUNK_BYTES)));
         differ(&mut d, "ring_bytes", rounded.as_ref(), &ring.ring_bytes());
         d
+    }
+}
+
+/// The number that a name means, or that it is.
+fn number_of(
+    name: Option<&str>,
+    what: &str,
+    look_up: fn(&str) -> std::io::Result<Option<u32>>,
+) -> Result<Option<u32>, OpenError> {
+    let Some(name) = name else { return Ok(None) };
+    let refused = |why: String| Err(OpenError::option(format!("{what} {name:?} is not possible: {why}")));
+    match look_up(name) {
+        Ok(Some(id)) if id != NOBODY => return Ok(Some(id)),
+        Err(e) => return refused(e.to_string()),
+        Ok(_) => {}
+    }
+    match name.parse() {
+        Ok(id) if id != NOBODY && name.bytes().all(|b| b.is_ascii_digit()) => Ok(Some(id)),
+        _ => refused(format!("there is no {what} of that name here, and it is no number")),
     }
 }
 
@@ -636,6 +677,7 @@ impl std::fmt::Display for Difference {
 pub(crate) struct Config {
     pub(crate) policy: Policy,
     pub(crate) mode: u32,
+    pub(crate) owner: Owner,
     pub(crate) fsync: Fsync,
     pub(crate) terminator: Vec<u8>,
     /// With `reserve`, what holds at first: see [`Live`].
@@ -683,6 +725,8 @@ impl Live {
 }
 
 const CONFIG_VERSION: u64 = 3;
+/// A user or group that is not set.
+const NOBODY: u32 = u32::MAX;
 const WORDS: usize = header::CONFIG_BYTES / 8;
 /// How often a configuration is read that is changed at that very time.
 const READS: usize = 100;
@@ -763,6 +807,8 @@ impl Config {
         let texts = self.texts();
         w[TEXTS] = texts.len() as u64;
         w[14] = self.compress.encode() | u64::from(self.compress_delay) << 32;
+        let [user, group] = [self.owner.user, self.owner.group].map(|id| u64::from(id.unwrap_or(NOBODY)));
+        w[15] = user | group << 32;
         let mut bytes = [0u8; header::CONFIG_BYTES];
         for (to, word) in bytes.chunks_exact_mut(8).zip(w) {
             to.copy_from_slice(&word.to_le_bytes());
@@ -799,10 +845,22 @@ impl Config {
             ("compress", self.compress.to_string()),
             ("compress_delay", self.compress_delay.to_string()),
             ("mode", format!("{:04o}", self.mode)),
+            ("owner", self.owner.to_string()),
             ("fsync", fsync),
             ("notes", lower(format!("{:?}", self.notes))),
             ("death_notes", if self.death_notes { "yes" } else { "no" }.to_owned()),
         ]
+    }
+
+    /// What the log's files are made with.
+    pub(crate) fn rights(&self) -> Rights {
+        Rights { mode: self.mode, owner: self.owner }
+    }
+
+    /// The same for the hidden directory. It stays with whoever flushes: its owner could put other files in the place of those
+    /// that the flusher writes to.
+    pub(crate) fn rights_of_directory(&self) -> Rights {
+        Rights { mode: self.mode, owner: Owner { user: None, group: self.owner.group } }
     }
 
     fn texts(&self) -> Vec<u8> {
@@ -871,11 +929,13 @@ impl Config {
                 _ => return None,
             }
         }
+        let id = |word: u64| Some(word as u32).filter(|id| *id != NOBODY);
         let names = if w[13] >> 18 & 1 == 0 { Names::Numbered } else { Names::Dated };
         let rule = if w[2] >> 32 == 0 { SizeRule::Strict } else { SizeRule::CheckBefore };
         Some(Config {
             policy: Policy { max_bytes: w[1], backups: w[2] as u32, rule, names },
             mode: w[3] as u32,
+            owner: Owner { user: id(w[15]), group: id(w[15] >> 32) },
             fsync: match w[3] >> 32 {
                 0 => Fsync::None,
                 1 => Fsync::Interval(Duration::from_nanos(w[4])),
@@ -972,6 +1032,12 @@ mod tests {
                         Compression::GZIP
                     })
                     .compress_delay(u32::MAX);
+                let o = match full {
+                    WhenFull::Block => o,
+                    WhenFull::Drop => o.owner(Some("root"), None),
+                    WhenFull::WriteThrough => o.owner(None, Some("4294967294")),
+                    WhenFull::BlockFor(_) => o.owner(Some("0"), Some("7")),
+                };
                 let o = if full == WhenFull::Block { o } else { o.rotate_at("daily 03:00 Europe/Berlin") };
                 let o = o.keep_age(Duration::from_secs(7)).keep_bytes(u64::MAX).min_free(MIB);
                 let o = o.empty_files(full == WhenFull::Drop).names(Names::Dated);
@@ -1058,6 +1124,11 @@ mod tests {
             Options::new("x").fsync(Fsync::Interval(Duration::ZERO)),
             Options::new("x").ring_bytes(MIB).reserve_bytes(MIB),
             Options::new("x").rotate_at("sometimes"),
+            Options::new("x").owner(Some("nobody-has-this-name"), None),
+            Options::new("x").owner(None, Some("")),
+            Options::new("x").owner(None, Some("4294967295")),
+            Options::new("x").owner(Some("-1"), None),
+            Options::new("x").owner(Some("+1"), None),
             Options::new("x").rotate_at("daily 03:00 Europe/Atlantis"),
             Options::new("x").compress(Compression::Gzip { level: 0 }),
             Options::new("x").compress(Compression::Zstd { level: 20 }),

@@ -145,4 +145,6 @@ pub struct Counters {
     pub pack_errors: u64,
     /// Archives that retention removed; what a full numbered chain pushes out is not counted.
     pub removed: u64,
+    pub owner_errors: u64,
+    pub hook_errors: u64,
 }

@@ -54,6 +54,9 @@ pub struct SettingArgs {
     #[arg(long, value_name = "MODE", value_parser = typed("mode"), help = help("mode"))]
     mode: Option<Setting>,
 
+    #[arg(long, value_name = "USER:GROUP", value_parser = typed("owner"), help = help("owner"))]
+    owner: Option<Setting>,
+
     #[arg(long, value_name = "WHEN", value_parser = typed("fsync"), help = help("fsync"))]
     fsync: Option<Setting>,
 
@@ -156,6 +159,7 @@ impl SettingArgs {
             &self.empty_files,
             &self.ring_size,
             &self.mode,
+            &self.owner,
             &self.fsync,
             &self.terminator,
             &self.reserve,

@@ -79,6 +79,10 @@ pub struct SetArgs {
     #[arg(long, value_name = "MODE", value_parser = units::mode)]
     mode: Option<u32>,
 
+    /// User and group of the files that are made from now on: USER, USER:GROUP, :GROUP or none
+    #[arg(long, value_name = "USER:GROUP", value_parser = units::owner)]
+    owner: Option<units::Owner>,
+
     /// Make the file reach the disk: none, interval:TIME or batch
     #[arg(long, value_name = "WHEN", value_parser = units::fsync)]
     fsync: Option<Fsync>,
@@ -123,6 +127,8 @@ impl SetArgs {
         let o = with(o, self.compress, Options::compress);
         let o = with(o, self.compress_delay, Options::compress_delay);
         let o = with(o, self.mode, Options::mode);
+        let owner = self.owner.as_ref();
+        let o = with(o, owner, |o, (user, group)| o.owner(user.as_deref(), group.as_deref()));
         let o = with(o, self.fsync, Options::fsync);
         let o = with(o, self.notes, Options::notes);
         with(o, self.death_notes, Options::death_notes)

@@ -118,7 +118,7 @@ fn death_json(d: &DeathInfo) -> Value {
     })
 }
 
-fn counters(stats: &Stats) -> [(&'static str, u64); 20] {
+fn counters(stats: &Stats) -> [(&'static str, u64); 22] {
     let c = &stats.counters;
     [
         ("records", c.records),
@@ -141,6 +141,8 @@ fn counters(stats: &Stats) -> [(&'static str, u64); 20] {
         ("packed", c.packed),
         ("pack_errors", c.pack_errors),
         ("removed", c.removed),
+        ("owner_errors", c.owner_errors),
+        ("hook_errors", c.hook_errors),
     ]
 }
 

@@ -97,6 +97,33 @@ pub fn mode(text: &str) -> Result<u32, String> {
     }
 }
 
+/// Names or numbers of a user and a group.
+pub type Owner = (Option<String>, Option<String>);
+
+/// `USER`, `USER:GROUP`, `:GROUP`, or `none`.
+pub fn owner(text: &str) -> Result<Owner, String> {
+    let expected = || "use USER, USER:GROUP, :GROUP or none".to_owned();
+    let (user, group) = match text.split_once(':') {
+        _ if text == "none" => return Ok((None, None)),
+        None => (text, None),
+        Some((_, "")) => return Err(expected()),
+        Some((user, group)) => (user, Some(group.to_owned())),
+    };
+    if user.is_empty() && group.is_none() || text.contains(|c: char| c.is_control()) {
+        return Err(expected());
+    }
+    Ok((Some(user.to_owned()).filter(|user| !user.is_empty()), group))
+}
+
+/// As [`owner`] reads it.
+pub fn show_owner(user: Option<&str>, group: Option<&str>) -> String {
+    match (user, group) {
+        (None, None) => "none".into(),
+        (user, None) => user.unwrap_or_default().into(),
+        (user, Some(group)) => format!("{}:{group}", user.unwrap_or_default()),
+    }
+}
+
 /// `strict` or `check-before`.
 pub fn size_rule(text: &str) -> Result<SizeRule, String> {
     match text {

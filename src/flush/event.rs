@@ -89,6 +89,14 @@ pub enum Event {
         /// When it, or another one, is tried.
         retry: Duration,
     },
+    /// A new log file could not be given to the owner that is configured. It belongs to the flusher's user, and the log
+    /// goes on.
+    OwnerRefused {
+        /// What failed.
+        what: String,
+        /// The system's error number, 0 if there is none.
+        errno: i32,
+    },
     /// This process flushes no longer.
     Stopped,
 }

@@ -82,14 +82,24 @@ impl Flusher<'_> {
     }
 
     pub(super) fn open(&self, create: Create) -> Result<LogFile, Trouble> {
-        let file = LogFile::open(&self.at.log_path, self.config.mode, create)?;
+        let file = LogFile::open(&self.at.log_path, self.config.rights(), create)?;
         own(&file)?;
         Ok(file)
+    }
+
+    /// A file of ours is not whose it should be: nothing is lost by that, so the log goes on.
+    fn tell_owner(&mut self, file: &LogFile) {
+        let Some(e) = file.owner_refused() else { return };
+        bump(self.at.mem(), Counter::OwnerErrors, 1);
+        let (what, owner) = (self.at.log_path.display(), self.config.owner);
+        let what = format!("cannot give {what} to {owner}: {e}");
+        (self.tell)(Event::OwnerRefused { what, errno: e.raw_os_error().unwrap_or(0) });
     }
 
     /// Goes on at the end of this file, and says so in the journal.
     pub(super) fn adopt(&mut self, file: LogFile, number: u64) -> Result<(), Trouble> {
         let end = self.end_of(&file)?;
+        self.tell_owner(&file);
         if self.syncs_archives() {
             sys::dir::sync(&self.at.dir).map_err(|e| Trouble::Io("sync the directory of", e))?;
         }

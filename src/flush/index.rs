@@ -196,7 +196,7 @@ impl Flusher<'_> {
 
     fn try_begin(&mut self, why: Why) -> io::Result<Open> {
         let at = self.at;
-        sys::make_private_dir(&directory_of(at), at.config.mode)?;
+        sys::make_private_dir(&directory_of(at), self.config.rights_of_directory())?;
         let (serial, prev) = self.next_serial()?;
         let known = Place::unpack(self.cell.index).filter(|_| why == Why::Next);
         let goes_on = |p: &Header| (p.dev, p.ino) == (self.cell.dev, self.cell.ino) && self.cell.end > 0;
@@ -215,8 +215,8 @@ impl Flusher<'_> {
             backups: at.config.policy.backups,
             why,
         };
-        let file =
-            LogFile::open(&path_of(at, serial), at.config.mode, Create::IfMissing).map_err(file_error)?;
+        let file = LogFile::open(&path_of(at, serial), self.config.rights(), Create::IfMissing)
+            .map_err(file_error)?;
         file.truncate(0)?;
         file.write_bytes(&header.encode(), 0).map_err(|e| e.source)?;
         // What cannot be removed now is removed at the next rotation.

@@ -261,7 +261,7 @@ impl Flusher<'_> {
         }
         let looks = plain.looks().map_err(failed)?;
         let dir = self.hidden();
-        sys::make_private_dir(&dir, self.config.mode).map_err(failed)?;
+        sys::make_private_dir(&dir, self.config.rights_of_directory()).map_err(failed)?;
         let temporary = Temporary::new(&dir).map_err(failed)?;
         let packed = LogFile::open(&temporary.0, MODE, Create::New).map_err(|e| failed(io_error(e)))?;
         self.start(Job { plain, looks, packed, what: What::Pack(how), index: dir }, Some(temporary))

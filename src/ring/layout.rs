@@ -236,9 +236,13 @@ pub enum Counter {
     PackErrors,
     /// Archives that retention removed.
     Removed,
+    /// New log files that could not be given to their owner.
+    OwnerErrors,
+    /// Runs of the hook after a rotation that failed, or could not be begun; each attempt counts.
+    HookErrors,
 }
 /// How many counters there are.
-pub const COUNTERS: usize = 20;
+pub const COUNTERS: usize = 22;
 
 /// Byte offsets within a producer's slot. Three groups, each on lines of its own: what the producer says
 /// when it registers, what the flusher counts, and what the producer counts.
@@ -657,7 +661,7 @@ const _: () = {
     assert!(word::WHEN_FULL + LEVELS * 8 <= word::RESERVE);
     assert!(lease::START + 8 == CHUNK_DESC && lease::DROPS + LEVELS * 4 == lease::PID);
     assert!(word::COUNTERS + COUNTERS * 8 <= word::SIDECAR);
-    assert!(Counter::Removed as usize + 1 == COUNTERS);
+    assert!(Counter::HookErrors as usize + 1 == COUNTERS);
     assert!(
         slot::NAME + slot::NAME_BYTES == slot::DROPS_BEFORE
             && slot::DROPS_BEFORE + LEVELS * 4 == slot::UNFINISHED

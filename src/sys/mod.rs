@@ -17,15 +17,20 @@
 //! | [`explain_bus_errors`] | Where a truncated mapping ends a process without a word, the sidecar says why. May do nothing. |
 //! | [`process_gone`] | `true` only on proof. Time and silence are no proof. |
 //! | [`give_way`] | The calling thread, and no other, gets the lowest priority there is, for the processor and for the disk. May do nothing. |
+//! | [`make_private_dir`], what [`LogFile`] and [`LockFile`] create | Never has a name before it has exactly the rights and the owner that were asked for, whatever masks the process has; where the file system allows no such thing, as soon after as possible. |
+//! | [`user_id`], [`group_id`], [`can_give`] | Numbers of users and groups by name, asked for once, when a log is opened; whether files can be given to them. Where there are no such numbers: `None`, and an error. |
 //! | [`LogFile`], [`dir`] | Positioned writes without append mode, an exclusive non-blocking ownership of the whole file (Windows: a sharing mode that still lets others read, rename and delete), and directory operations that fail rather than overwrite unasked. [`LogFile::resemble`] gives a file owner, rights and time of another one, as far as the platform has them. [`dir::look`] says when a file was made, if the system can tell and nobody can set it (else 0); where it can tell no inode, `dev` and `ino` are what identifies the file in their place. |
 //! | [`SizeLimitIsAnError`] | While it lives, no limit on the size of files ends the process. Where there is no such limit, it does nothing. |
 //! | [`segment_dir`] | The place of lock files when nobody chose one: the same for every process of the machine, whatever its environment says (so never `TMPDIR` or `TEMP`), emptied at reboot where there is such a place. |
 //!
 //! # Rights
 //!
-//! Everything that is opened must be a regular file of our own effective user, and no wider open to
+//! Segment and lock file must be regular files of our own effective user, and no wider open to
 //! writers than `mode` says. A `mode` that lets the group or others write is the user's word that the
 //! log is shared between users; then, and only then, foreign owners are accepted too.
+//!
+//! A log file must be a regular file, reached by no symbolic link, that the kernel lets us write to. Whose it is is not
+//! looked at: one that is there keeps its owner and its mode, one that we make gets those of [`Rights`].
 //!
 //! # Damage
 //!
@@ -48,10 +53,10 @@ use std::path::PathBuf;
 mod unix;
 #[cfg(unix)]
 pub use unix::{
-    Epoch, LockFile, LogFile, Mapping, SegmentObject, SizeLimitIsAnError, Watch, block_signals, boot_id, dir,
-    explain_bus_errors, full_barrier_everywhere, give_way, make_private_dir, monotonic_ns, own_start_time,
-    pid, pid_namespace, process_gone, program_name, resolve_path, segment_dir, stop_myself, unix_ns, user,
-    uuid,
+    Epoch, LockFile, LogFile, Mapping, SegmentObject, SizeLimitIsAnError, Watch, block_signals, boot_id,
+    can_give, dir, explain_bus_errors, full_barrier_everywhere, give_way, group_id, make_private_dir,
+    monotonic_ns, own_start_time, pid, pid_namespace, process_gone, program_name, resolve_path, segment_dir,
+    stop_myself, unix_ns, user, user_id, uuid,
 };
 // The seam for Windows: `windows/mod.rs` with the same names, and
 // `#[cfg(windows)] mod windows; #[cfg(windows)] pub use windows::{...};`
@@ -91,6 +96,41 @@ pub struct FileId {
 impl fmt::Display for FileId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:x}:{}", self.dev, self.ino)
+    }
+}
+
+/// To whom files are given that are made; what is not set stays with whoever makes them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// Number of the user.
+    pub user: Option<u32>,
+    /// Number of the group.
+    pub group: Option<u32>,
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.user, self.group) {
+            (Some(user), Some(group)) => write!(f, "{user}:{group}"),
+            (Some(user), None) => write!(f, "{user}"),
+            (None, Some(group)) => write!(f, ":{group}"),
+            (None, None) => f.write_str("none"),
+        }
+    }
+}
+
+/// What a file is made with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rights {
+    /// Its permissions, exactly.
+    pub mode: u32,
+    /// To whom it belongs.
+    pub owner: Owner,
+}
+
+impl From<u32> for Rights {
+    fn from(mode: u32) -> Rights {
+        Rights { mode, owner: Owner::default() }
     }
 }
 

@@ -141,6 +141,19 @@ pub const KEYS: &[Key] = &[
         },
     },
     Key {
+        name: "owner",
+        also: &["user", "group", "chown"],
+        help: "User and group of the log files, by name or number: USER, USER:GROUP, :GROUP, or none, who makes them \
+               [default: none]",
+        example: "\"root:0\"",
+        default: Default::Is("\"none\""),
+        reader: |g| {
+            let (user, group) = g.text(units::owner)?;
+            let shown = units::show_owner(user.as_deref(), group.as_deref());
+            Ok(Setting::new(Value::Text(shown), move |o| o.owner(user.as_deref(), group.as_deref())))
+        },
+    },
+    Key {
         name: "fsync",
         also: &["sync"],
         help: "Make the file reach the disk: none, interval:TIME or batch [default: none]",

@@ -20,9 +20,10 @@ pub fn weight(event: &Event) -> Told {
         Event::Error { .. } | Event::Recovered | Event::IndexInterrupted { .. } | Event::IndexResumed => {
             Told::Errors
         }
-        Event::Reaped { lost_unfinished: true, .. } | Event::Moved | Event::PackFailed { .. } => {
-            Told::Warnings
-        }
+        Event::Reaped { lost_unfinished: true, .. }
+        | Event::Moved
+        | Event::PackFailed { .. }
+        | Event::OwnerRefused { .. } => Told::Warnings,
         _ => Told::All,
     }
 }
@@ -71,6 +72,9 @@ pub fn in_words(event: &Event) -> String {
         }
         Event::PackFailed { what, retry, .. } => {
             format!("warning: {what}; archives stay as they are, trying again in {}", show_time(*retry))
+        }
+        Event::OwnerRefused { what, .. } => {
+            format!("warning: {what}; it belongs to this process's user, and the log goes on")
         }
         Event::Stopped => "stopped".into(),
         other => format!("{other:?}"),

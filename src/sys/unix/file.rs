@@ -8,9 +8,10 @@ use rustix::fs::{FileType, Mode, OFlags, Stat, fchmod, fstat, lstat, open};
 use rustix::io::Errno;
 
 use super::descriptor::{Descriptor, DescriptorError, LIMIT};
+use super::make;
 use super::process::user;
 use super::standard::above;
-use crate::sys::{Create, FileError, FileId};
+use crate::sys::{Create, FileError, FileId, Rights};
 
 /// Read and write, ours alone, no link followed, no waiting for a pipe's other end.
 const FLAGS: OFlags =
@@ -68,7 +69,7 @@ pub(super) fn open_plain(path: &Path) -> io::Result<OwnedFd> {
     above(|| Ok(open(path, FLAGS, Mode::empty())?))
 }
 
-/// Creates the file, which must not exist, with exactly this mode, whatever the umask.
+/// Creates the file, which must not exist, under its name, and gives it exactly this mode, whatever the umask.
 pub(super) fn create_plain(path: &Path, mode: u32) -> io::Result<OwnedFd> {
     let mode = Mode::from_raw_mode(mode);
     let fd = above(|| Ok(open(path, FLAGS | OFlags::CREATE | OFlags::EXCL, mode)?))?;
@@ -85,25 +86,38 @@ pub(super) enum Trust {
     Anyones,
 }
 
+/// A file that is open, and whose name still names it.
+pub(super) struct Opened {
+    pub(super) fd: Descriptor,
+    pub(super) id: FileId,
+    /// We made it, and could not give it to its owner.
+    pub(super) refused: Option<io::Error>,
+}
+
 /// Opens or creates a file as a fork-safe descriptor and proves that the path still names it.
 ///
 /// A missing file is created first, through a descriptor of its own that never carries a lock.
 pub(super) fn open_guarded(
     path: &Path,
-    mode: u32,
+    rights: Rights,
     create: Create,
     trust: Trust,
-) -> Result<(Descriptor, FileId), FileError> {
-    let mut made = None;
+) -> Result<Opened, FileError> {
+    let (mut made, mut refused) = (None, None);
+    let mut make = || {
+        let new = make::file(path, rights)?;
+        refused = new.refused;
+        io::Result::Ok(new.id)
+    };
     if create == Create::New {
-        made = Some(make(path, mode).map_err(|e| FileError::io("create", path, e))?);
+        made = Some(make().map_err(|e| FileError::io("create", path, e))?);
     }
     for _ in 0..RETRIES {
-        match open_once(path, mode, trust) {
+        match open_once(path, rights.mode, trust) {
             Ok(Some((fd, id))) if made.is_none_or(|m| m == id) || create != Create::New => {
-                return Ok((fd, id));
+                return Ok(Opened { fd, id, refused: refused.filter(|_| made == Some(id)) });
             }
-            Err(e) if e.is_absent() && create == Create::IfMissing => match make(path, mode) {
+            Err(e) if e.is_absent() && create == Create::IfMissing => match make() {
                 Ok(id) => made = Some(id),
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(e) => return Err(FileError::io("create", path, e)),
@@ -113,11 +127,6 @@ pub(super) fn open_guarded(
         }
     }
     Err(FileError::Unstable { path: path.into() })
-}
-
-fn make(path: &Path, mode: u32) -> io::Result<FileId> {
-    let fd = create_plain(path, mode)?;
-    Ok(file_id(&fstat(&fd)?))
 }
 
 /// `None`: the path named something else by the time it was open.

@@ -18,7 +18,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::{pread, pwrite};
 
 use super::descriptor::{Descriptor, DescriptorError, LIMIT};
-use super::file::{Trust, file_id, id_at, open_guarded, stat_of};
+use super::file::{Opened, Trust, file_id, id_at, open_guarded, stat_of};
 use crate::sys::{Create, FileError, FileId};
 
 /// Bytes of the note that tells people who holds [`OPEN`](crate::sys::byte::OPEN).
@@ -46,7 +46,7 @@ impl LockFile {
     }
 
     fn opened(path: &Path, mode: u32, create: Create) -> Result<LockFile, FileError> {
-        let (fd, id) = open_guarded(path, mode, create, Trust::Ours)?;
+        let Opened { fd, id, .. } = open_guarded(path, mode.into(), create, Trust::Ours)?;
         let lock = LockFile { fd, path: path.to_path_buf(), id };
         match lock.holds_a_note() {
             Ok(true) => Ok(lock),

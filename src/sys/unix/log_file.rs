@@ -20,9 +20,9 @@ use rustix::fs::{Mode, Timespec, Timestamps, fchmod, fchown, fdatasync, fsync, f
 use rustix::process::{Gid, Uid};
 
 use super::descriptor::Descriptor;
-use super::file::{Trust, open_guarded, stat_of};
+use super::file::{Opened, Trust, open_guarded, stat_of};
 use super::lock;
-use crate::sys::{Create, FileError, FileId, Looks, WriteError};
+use crate::sys::{Create, FileError, FileId, Looks, Rights, WriteError};
 
 /// Most pieces that one system call takes (`UIO_MAXIOV`).
 const PIECES: usize = 1024;
@@ -32,13 +32,20 @@ const PIECES: usize = 1024;
 pub struct LogFile {
     fd: Descriptor,
     id: FileId,
+    refused: Option<io::Error>,
 }
 
 impl LogFile {
-    /// Opens the file. If we create it, it has exactly this mode; otherwise its mode is left alone.
-    pub fn open(path: &Path, mode: u32, create: Create) -> Result<LogFile, FileError> {
-        let (fd, id) = open_guarded(path, mode, create, Trust::Anyones)?;
-        Ok(LogFile { fd, id })
+    /// Opens the file. If we create it, it has exactly this mode and this owner before it has its name; otherwise
+    /// both are left alone.
+    pub fn open(path: &Path, rights: impl Into<Rights>, create: Create) -> Result<LogFile, FileError> {
+        let Opened { fd, id, refused } = open_guarded(path, rights.into(), create, Trust::Anyones)?;
+        Ok(LogFile { fd, id, refused })
+    }
+
+    /// Why a file that we created has not the owner that it was to have. It is a log file all the same.
+    pub fn owner_refused(&self) -> Option<&io::Error> {
+        self.refused.as_ref()
     }
 
     /// Takes the whole file for this handle; `false` if another one has it, also one of ours.

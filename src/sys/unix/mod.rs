@@ -1,6 +1,8 @@
 //! The contract of [`super`] on Unix. Built and tested on Linux.
 
 #[allow(unsafe_code)]
+mod account;
+#[allow(unsafe_code)]
 mod descriptor;
 pub mod dir;
 mod file;
@@ -10,6 +12,7 @@ mod fork;
 mod lock;
 #[allow(unsafe_code)]
 mod log_file;
+mod make;
 #[allow(unsafe_code)]
 mod map;
 mod object;
@@ -24,9 +27,11 @@ mod standard;
 mod wait;
 mod watch;
 
+pub use account::{group_id, user_id};
 pub use fork::Epoch;
 pub use lock::LockFile;
 pub use log_file::LogFile;
+pub use make::can_give;
 pub use map::Mapping;
 pub use object::{SegmentObject, segment_dir};
 pub use path::{make_private_dir, resolve_path};
@@ -48,6 +53,9 @@ mod lock_tests;
 #[cfg(test)]
 #[allow(unsafe_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod log_file_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod make_tests;
 #[cfg(test)]
 #[allow(unsafe_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod map_tests;

@@ -16,8 +16,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FallocateFlags, Mode, chmod, fallocate, fstat, lstat, statvfs};
 use rustix::io::Errno;
 
-use super::file::{create_plain, file_id, id_at, open_plain, vet};
+use super::file::{file_id, id_at, open_plain, vet};
 use super::lock;
+use super::make;
 use super::map::{self, Mapping};
 use crate::sys::{FileError, FileId, MapError, SegmentKind};
 
@@ -189,7 +190,7 @@ fn make_named(name: &str, path: &Path, len: usize, mode: u32) -> Result<OwnedFd,
 }
 
 fn make_file(path: &Path, mode: u32) -> Result<OwnedFd, MapError> {
-    create_plain(path, mode).map_err(|e| match e.kind() {
+    make::file(path, mode.into()).and_then(|_| open_plain(path)).map_err(|e| match e.kind() {
         io::ErrorKind::AlreadyExists => MapError::Exists { path: path.into() },
         _ => FileError::io("create", path, e).into(),
     })

@@ -3,12 +3,13 @@
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
+use super::make;
 use super::process::user;
+use crate::sys::Rights;
 
 /// As many links as the kernel follows.
 const LINKS: usize = 40;
@@ -68,8 +69,10 @@ fn refused(kind: io::ErrorKind, path: &Path, why: &str) -> io::Error {
     io::Error::new(kind, format!("{}: {why}", crate::sys::Shown::from(path)))
 }
 
-/// Creates a directory and its parents, open to whom `mode` opens a file. Fine if it exists.
-pub fn make_private_dir(dir: &Path, mode: u32) -> io::Result<()> {
+/// Creates a directory and its parents, open to those to whom these rights open a file. Fine if it exists, whatever
+/// it is open to.
+pub fn make_private_dir(dir: &Path, rights: impl Into<Rights>) -> io::Result<()> {
+    let Rights { mode, owner } = rights.into();
     let search = (mode & 0o444) >> 2;
-    fs::DirBuilder::new().recursive(true).mode(mode | search | 0o700).create(dir)
+    make::directory(dir, Rights { mode: mode | search | 0o700, owner })
 }
