@@ -2,7 +2,8 @@
 
 use crate::election;
 use crate::error::OpenError;
-use crate::flush::{Flusher, Kind, Wish, close_index, is_dead};
+use crate::flush::{Flusher, Hooks, Kind, Wish, close_index, is_dead};
+use crate::hook::Hook;
 use crate::options::{Config, Live, Options, PROCESSES_MAX};
 use crate::ring::layout::{Geometry, Phase, SlotPhase, SlotWord, State, gate, slot, word};
 use crate::ring::mem::Mem;
@@ -105,6 +106,8 @@ pub(crate) struct Target {
     pub(crate) spec: SegmentSpec,
     pub(crate) dir: PathBuf,
     pub(crate) name: String,
+    /// What this process runs after rotations: as a sidecar, or in a thread of its own.
+    hooks: [Option<Arc<Hook>>; 2],
 }
 
 impl Target {
@@ -115,6 +118,14 @@ impl Target {
         let name = log_path.file_name().and_then(|n| n.to_str());
         let name = name.ok_or_else(|| invalid("its name must be Unicode"))?.to_owned();
         let dir = log_path.parent().map_or_else(|| PathBuf::from("/"), Path::to_owned);
+        let config = options.config()?;
+        if config
+            .link
+            .as_deref()
+            .is_some_and(|l| sys::in_real_parent(Path::new(l)).is_ok_and(|l| l == log_path))
+        {
+            return Err(OpenError::option(format!("the link {} is the log itself", log_path.display())));
+        }
         let spec = SegmentSpec {
             id: segment::segment_id(&log_path),
             log_path,
@@ -122,10 +133,11 @@ impl Target {
             geometry: options.geometry()?,
             lock_dir: options.lock_dir.clone(),
             mode: 0o600,
-            config: options.config()?.encode(),
+            config: config.encode(),
             generation: 1,
         };
-        Ok(Target { spec, dir, name })
+        let hooks = [true, false].map(|sidecar| options.hook(sidecar).map(Arc::new));
+        Ok(Target { spec, dir, name, hooks })
     }
 }
 
@@ -180,6 +192,13 @@ impl Attached {
             attached.take_slot(program)?;
         }
         Ok(attached)
+    }
+
+    /// What this process runs after rotations.
+    pub(crate) fn hooks(&self) -> Option<Hooks> {
+        let [sidecar, thread] = &self.target.hooks;
+        let hook = if self.role == Role::Sidecar { sidecar } else { thread };
+        hook.clone().map(Hooks::new)
     }
 
     #[inline]

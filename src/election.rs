@@ -141,17 +141,23 @@ fn candidate(seat: &Seat, lock: &LockFile) -> std::io::Result<()> {
     let who = seat.who().at.clone();
     let Some(at) = who else { return lock.unlock(byte::FLUSHER) };
     let turn = if at.wish(lock) == Wish::GoOn { begin(&at) } else { None };
-    let mut gives_way = false;
+    let (mut gives_way, mut hooks) = (false, None);
     if turn.is_some() {
         let _watcher = Watcher::start(&at);
         let mut deaf = |_| {};
+        hooks = at.hooks();
         let mut flusher = Flusher::take_over(&at, lock, Kind::Thread, &mut deaf);
         flusher.packs(Arc::downgrade(&at));
+        flusher.runs(hooks.as_mut(), Arc::downgrade(&at));
         flusher.run(&mut || at.wish(lock));
+        flusher.give_hooks_up();
         gives_way = flusher.gives_way();
     }
     let done = lock.unlock(byte::FLUSHER);
     drop(turn);
+    if let Some(hooks) = &mut hooks {
+        hooks.finish(&mut |_| {});
+    }
     if gives_way {
         // Time for the others, who wait in the kernel; alone, we try again.
         std::thread::sleep(PAUSE);

@@ -27,8 +27,10 @@ use std::time::Duration;
 
 mod event;
 mod file;
+mod hook;
 mod index;
 mod keep;
+mod link;
 mod notes;
 mod pack;
 mod retire;
@@ -37,6 +39,7 @@ mod time;
 mod trouble;
 
 pub use event::Event;
+pub(crate) use hook::Hooks;
 use index::Index;
 pub(crate) use index::close as close_index;
 use keep::Keeper;
@@ -116,6 +119,10 @@ pub(crate) struct Flusher<'a> {
     keeper: Keeper,
     /// `None`: this turn is too short to pack archives.
     packer: Option<Packer>,
+    /// `None`: this process runs no program after rotations.
+    hooks: Option<&'a mut Hooks>,
+    /// It was told that the link cannot be made right.
+    link_told: bool,
     backoff: Backoff,
     pieces: Vec<(*const u8, usize)>,
     truncated: u64,
@@ -172,6 +179,8 @@ impl<'a> Flusher<'a> {
             schedule,
             keeper: Keeper::default(),
             packer: None,
+            hooks: None,
+            link_told: false,
             backoff: Backoff::default(),
             pieces: Vec::new(),
             truncated: 0,
@@ -243,6 +252,7 @@ impl<'a> Flusher<'a> {
             let now = sys::monotonic_ns();
             self.housekeeping(now);
             self.keep(now);
+            self.run_hooks(now);
             self.pack(now);
             if swept.records > 0 {
                 quiet_since = now;
@@ -472,6 +482,7 @@ impl<'a> Flusher<'a> {
         (self.backoff, self.last_copy) = (Backoff::default(), None);
         self.pack_anew();
         self.keep_anew();
+        self.keep_link();
         // While there is no file to write to, the take-over that is under way does it.
         if self.found.is_none() { self.arm_again() } else { Ok(()) }
     }

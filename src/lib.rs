@@ -20,6 +20,7 @@ mod flush;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod format_tests;
+mod hook;
 mod index;
 mod log;
 #[doc(hidden)]

@@ -2,6 +2,7 @@
 
 use crate::error::OpenError;
 pub use crate::escape::Escape;
+use crate::hook::{self, Hook};
 use crate::log::Log;
 pub use crate::pack::Compression;
 use crate::ring::layout::{CONFIG_ODD, Geometry, LEVELS, header, word};
@@ -114,6 +115,9 @@ pub struct Options {
     pub(crate) lock_dir: Option<PathBuf>,
     pub(crate) flusher_thread: bool,
     pub(crate) name: Option<String>,
+    after_rotate: Vec<String>,
+    after_rotate_timeout: Duration,
+    after_rotate_in_thread: bool,
     ring_bytes: Option<u64>,
     max_bytes: Option<u64>,
     backups: Option<u32>,
@@ -139,6 +143,7 @@ pub struct Options {
     min_free: Option<u64>,
     compress: Option<Compression>,
     compress_delay: Option<u32>,
+    link: Option<PathBuf>,
 }
 
 impl Options {
@@ -150,6 +155,9 @@ impl Options {
             lock_dir: None,
             flusher_thread: true,
             name: None,
+            after_rotate: Vec::new(),
+            after_rotate_timeout: hook::TIMEOUT,
+            after_rotate_in_thread: false,
             ring_bytes: None,
             max_bytes: None,
             backups: None,
@@ -175,6 +183,7 @@ impl Options {
             min_free: None,
             compress: None,
             compress_delay: None,
+            link: None,
         }
     }
 
@@ -406,6 +415,48 @@ impl Options {
         self
     }
 
+    /// A symbolic link that always points to the current log file, made and replaced by whoever flushes; an empty path, the
+    /// default: none. What stands there and is no link to a file of this log is left alone.
+    #[must_use]
+    pub fn link(mut self, path: impl AsRef<Path>) -> Options {
+        self.link = Some(path.as_ref().to_owned());
+        self
+    }
+
+    /// A program, with its arguments, that this process runs after each rotation that it has made; default none. Its
+    /// environment is `PATH` and `CRLOG_LOG`, `CRLOG_FILE` (the rotated file), `CRLOG_CONTENT` (where it can be read whatever it is called), `CRLOG_FILE_BYTES`, `CRLOG_ATTEMPT`, and nothing else; no shell is
+    /// involved. If it fails it is run again, some times. `docs/rotation.md` has the rest.
+    ///
+    /// This is an option of the process, not of the log: others do not inherit it, so nobody who attaches to a log can make
+    /// another process run a program. And only a [`Sidecar`](crate::Sidecar) runs it, unless
+    /// [`after_rotate_in_thread`](Options::after_rotate_in_thread) allows more.
+    #[must_use]
+    pub fn after_rotate<S: AsRef<str>>(mut self, argv: &[S]) -> Options {
+        self.after_rotate = argv.iter().map(|word| word.as_ref().to_owned()).collect();
+        self
+    }
+
+    /// When that program is killed, with all that it has started; default a minute.
+    #[must_use]
+    pub fn after_rotate_timeout(mut self, limit: Duration) -> Options {
+        self.after_rotate_timeout = limit;
+        self
+    }
+
+    /// Whether that program may also be started by the flushing thread of a process that logs; default no. Such a process
+    /// gets a child it does not know of: a handler of SIGCHLD sees its end, and who waits for any child takes its status.
+    #[must_use]
+    pub fn after_rotate_in_thread(mut self, allowed: bool) -> Options {
+        self.after_rotate_in_thread = allowed;
+        self
+    }
+
+    /// What this process runs after rotations.
+    pub(crate) fn hook(&self, sidecar: bool) -> Option<Hook> {
+        let allowed = !self.after_rotate.is_empty() && (sidecar || self.after_rotate_in_thread);
+        allowed.then(|| Hook { argv: self.after_rotate.clone(), timeout: self.after_rotate_timeout })
+    }
+
     /// Name under which this process appears in statistics; default the program's.
     #[must_use]
     pub fn name(mut self, name: &str) -> Options {
@@ -453,6 +504,17 @@ impl Options {
         }
         if self.fsync == Some(Fsync::Interval(Duration::ZERO)) {
             return Err(OpenError::option("an fsync interval of 0 is not possible: use Fsync::Batch".into()));
+        }
+        let words = &self.after_rotate;
+        if words.first().is_some_and(String::is_empty) || words.iter().any(|word| word.contains('\0')) {
+            return Err(OpenError::option(format!(
+                "{words:?} cannot be run: a program and its arguments are needed"
+            )));
+        }
+        if self.after_rotate_timeout.is_zero() {
+            return Err(OpenError::option(
+                "a program that may run for no time at all is not possible".into(),
+            ));
         }
         let compress = self.compress.unwrap_or_default();
         if !compress.is_possible() {
@@ -502,6 +564,7 @@ impl Options {
             },
             compress,
             compress_delay: self.compress_delay.unwrap_or(0),
+            link: self.link.as_deref().map_or(Ok(None), absolute).map_err(OpenError::option)?,
         };
         let (len, max) = (config.texts().len(), TEXTS_MAX);
         if len > max {
@@ -540,6 +603,7 @@ impl Options {
         set(&mut running.death_notes, self.death_notes.as_ref(), &wanted.death_notes);
         set(&mut running.rotate_at, self.rotate_at.as_ref(), &wanted.rotate_at);
         set(&mut running.compress, self.compress.as_ref(), &wanted.compress);
+        set(&mut running.link, self.link.as_ref(), &wanted.link);
         set(&mut running.compress_delay, self.compress_delay.as_ref(), &wanted.compress_delay);
         set(&mut running.keep.age, self.keep_age.as_ref(), &wanted.keep.age);
         set(&mut running.keep.bytes, self.keep_bytes.as_ref(), &wanted.keep.bytes);
@@ -603,6 +667,8 @@ impl Options {
         differ(&mut d, "min_free", self.min_free.as_ref(), &running.keep.min_free);
         differ(&mut d, "compress", self.compress.as_ref(), &running.compress);
         differ(&mut d, "compress_delay", self.compress_delay.as_ref(), &running.compress_delay);
+        let link = self.link.as_deref().map(|link| absolute(link).ok().flatten().unwrap_or_default());
+        differ(&mut d, "link", link.as_ref(), &running.link.clone().unwrap_or_default());
         let rounded = self.ring_bytes.map(|b| b.next_multiple_of(u64::from(CHUNK_BYTES)));
         differ(&mut d, "ring_bytes", rounded.as_ref(), &ring.ring_bytes());
         d
@@ -625,6 +691,20 @@ fn number_of(
     match name.parse() {
         Ok(id) if id != NOBODY && name.bytes().all(|b| b.is_ascii_digit()) => Ok(Some(id)),
         _ => refused(format!("there is no {what} of that name here, and it is no number")),
+    }
+}
+
+/// The same for every process; `None` for an empty path.
+fn absolute(link: &Path) -> Result<Option<String>, String> {
+    if link.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    let refused = |why: String| format!("the link {} is not possible: {why}", sys::Shown::from(link));
+    let path = std::path::absolute(link).map_err(|e| refused(e.to_string()))?;
+    match path.into_os_string().into_string() {
+        Ok(path) if path.contains('\0') => Err(refused("a path cannot contain a NUL character".into())),
+        Ok(path) => Ok(Some(path)),
+        Err(_) => Err(refused("it must be Unicode".into())),
     }
 }
 
@@ -696,6 +776,8 @@ pub(crate) struct Config {
     pub(crate) keep: Keep,
     pub(crate) compress: Compression,
     pub(crate) compress_delay: u32,
+    /// Absolute.
+    pub(crate) link: Option<String>,
 }
 
 /// What retention keeps, besides a number of archives. Zeros: no limits.
@@ -742,6 +824,7 @@ const TEXTS: usize = 31;
 const TEXTS_MAX: usize = header::CONFIG_BYTES - 8 * (TEXTS + 2);
 /// Kinds of texts.
 const ROTATE_AT: u8 = 1;
+const LINK: u8 = 2;
 
 /// Texts one after the other, each behind its kind and its length.
 struct Texts<'a>(&'a [u8]);
@@ -844,6 +927,7 @@ impl Config {
             ("min_free", self.keep.min_free.to_string()),
             ("compress", self.compress.to_string()),
             ("compress_delay", self.compress_delay.to_string()),
+            ("link", self.link.clone().unwrap_or_else(|| "none".to_owned())),
             ("mode", format!("{:04o}", self.mode)),
             ("owner", self.owner.to_string()),
             ("fsync", fsync),
@@ -867,6 +951,9 @@ impl Config {
         let mut texts = Vec::new();
         if let Some(trigger) = &self.rotate_at {
             put_text(&mut texts, ROTATE_AT, &trigger.to_string());
+        }
+        if let Some(link) = &self.link {
+            put_text(&mut texts, LINK, link);
         }
         texts
     }
@@ -922,10 +1009,11 @@ impl Config {
         let t = w[5].to_le_bytes();
         let texts =
             bytes[8 * (TEXTS + 1)..header::CONFIG_BYTES - 8].get(..usize::try_from(w[TEXTS]).ok()?)?;
-        let mut rotate_at = None;
+        let (mut rotate_at, mut link) = (None, None);
         for text in Texts(texts) {
             match text? {
                 (ROTATE_AT, text) => rotate_at = Some(text.parse().ok()?),
+                (LINK, text) => link = Some(text.to_owned()),
                 _ => return None,
             }
         }
@@ -964,6 +1052,7 @@ impl Config {
             keep: Keep { age: Duration::from_nanos(w[16]), bytes: w[17], min_free: w[18] },
             compress: Compression::decode(w[14]),
             compress_delay: (w[14] >> 32) as u32,
+            link,
         })
     }
 }
@@ -1034,7 +1123,7 @@ mod tests {
                     .compress_delay(u32::MAX);
                 let o = match full {
                     WhenFull::Block => o,
-                    WhenFull::Drop => o.owner(Some("root"), None),
+                    WhenFull::Drop => o.owner(Some("root"), None).link("now"),
                     WhenFull::WriteThrough => o.owner(None, Some("4294967294")),
                     WhenFull::BlockFor(_) => o.owner(Some("0"), Some("7")),
                 };
@@ -1124,6 +1213,11 @@ mod tests {
             Options::new("x").fsync(Fsync::Interval(Duration::ZERO)),
             Options::new("x").ring_bytes(MIB).reserve_bytes(MIB),
             Options::new("x").rotate_at("sometimes"),
+            Options::new("x").link("y".repeat(TEXTS_MAX)),
+            Options::new("x").link("a\0b"),
+            Options::new("x").after_rotate(&[""]),
+            Options::new("x").after_rotate(&["a", "\0"]),
+            Options::new("x").after_rotate_timeout(Duration::ZERO),
             Options::new("x").owner(Some("nobody-has-this-name"), None),
             Options::new("x").owner(None, Some("")),
             Options::new("x").owner(None, Some("4294967295")),

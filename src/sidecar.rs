@@ -2,7 +2,7 @@
 
 use crate::attached::{Attached, Membership, Role, Watcher};
 use crate::error::OpenError;
-use crate::flush::{Event, Flusher, Kind, Wish};
+use crate::flush::{Event, Flusher, Hooks, Kind, Wish};
 use crate::log::Log;
 use crate::options::{Difference, Options};
 use crate::ring::layout::word;
@@ -146,23 +146,33 @@ impl Sidecar {
 
     /// Flushes until [`Control::stop`]; then drains and returns.
     pub fn run(&mut self, control: &Control) -> Result<(), RunError> {
+        let mut hooks = self.log.attached()?.0.hooks();
         loop {
             let member: Arc<Membership> = self.log.attached()?;
             let at = &member.0;
             control.set_running(Some(Arc::clone(at)));
             let limit = SizeLimitIsAnError::new();
-            let done = self.run_attached(at, control);
+            let done = self.run_attached(at, control, hooks.as_mut());
             drop(limit);
             control.set_running(None);
             // Else its segment was removed by somebody, and the log goes on in another.
-            if done? != Wish::Moved {
+            if !matches!(done, Ok(Wish::Moved)) {
+                if let Some(hooks) = &mut hooks {
+                    hooks.finish(&mut *self.tell);
+                }
+                done?;
                 (self.tell)(Event::Stopped);
                 return Ok(());
             }
         }
     }
 
-    fn run_attached(&mut self, at: &Arc<Attached>, control: &Control) -> Result<Wish, RunError> {
+    fn run_attached(
+        &mut self,
+        at: &Arc<Attached>,
+        control: &Control,
+        mut hooks: Option<&mut Hooks>,
+    ) -> Result<Wish, RunError> {
         let path = at.lock.path().to_owned();
         let io = |source| RunError::Lock { path: path.clone(), source };
         let lock = at.lock.again().map_err(|e| io(std::io::Error::other(e)))?;
@@ -180,8 +190,12 @@ impl Sidecar {
             };
             let mut flusher = Flusher::take_over(at, &lock, Kind::Sidecar, &mut *self.tell);
             flusher.packs(Arc::downgrade(at));
+            flusher.runs(hooks.as_deref_mut(), Arc::downgrade(at));
             let _watcher = Watcher::start(at);
             ended = flusher.run(wish);
+            if ended == Wish::Stop {
+                flusher.give_hooks_up();
+            }
             drained = !flusher.is_stuck();
             lock.unlock(byte::FLUSHER).map_err(&io)?;
             if ended != Wish::Yield {

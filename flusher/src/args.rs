@@ -102,6 +102,15 @@ pub struct SettingArgs {
     #[arg(long, value_name = "N", value_parser = typed("compress_delay"), help = help("compress_delay"))]
     compress_delay: Option<Setting>,
 
+    #[arg(long, value_name = "PATH", value_parser = typed("link"), help = help("link"))]
+    link: Option<Setting>,
+
+    #[arg(long, value_name = "PROGRAM ARG...", value_parser = typed("after_rotate"), help = help("after_rotate"))]
+    after_rotate: Option<Setting>,
+
+    #[arg(long, value_name = "TIME", value_parser = typed("after_rotate_timeout"), help = help("after_rotate_timeout"))]
+    after_rotate_timeout: Option<Setting>,
+
     /// Where the log is found besides its path.
     #[command(flatten)]
     pub place: PlaceArgs,
@@ -174,6 +183,9 @@ impl SettingArgs {
             &self.min_free,
             &self.compress,
             &self.compress_delay,
+            &self.link,
+            &self.after_rotate,
+            &self.after_rotate_timeout,
         ];
         let place =
             [self.place.segment.clone().map(keys::segment), self.place.lock_dir.clone().map(keys::lock_dir)];

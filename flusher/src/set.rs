@@ -5,7 +5,7 @@ use crate::console::{Console, Failure};
 use crate::units::{self, show_when_full};
 use clap::Args;
 use crlog::{Compression, Fsync, Live, Names, Notes, Options, Severity, SizeRule, WhenFull};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const EXAMPLES: &str = "\
@@ -75,6 +75,10 @@ pub struct SetArgs {
     #[arg(long, value_name = "N")]
     compress_delay: Option<u32>,
 
+    /// A symbolic link that points to the current log file; none for none
+    #[arg(long, value_name = "PATH")]
+    link: Option<PathBuf>,
+
     /// Permissions of the files that are made from now on, in octal
     #[arg(long, value_name = "MODE", value_parser = units::mode)]
     mode: Option<u32>,
@@ -127,6 +131,9 @@ impl SetArgs {
         let o = with(o, self.compress, Options::compress);
         let o = with(o, self.compress_delay, Options::compress_delay);
         let o = with(o, self.mode, Options::mode);
+        let link =
+            self.link.as_deref().map(|link| if link == Path::new("none") { Path::new("") } else { link });
+        let o = with(o, link, Options::link);
         let owner = self.owner.as_ref();
         let o = with(o, owner, |o, (user, group)| o.owner(user.as_deref(), group.as_deref()));
         let o = with(o, self.fsync, Options::fsync);

@@ -124,6 +124,29 @@ pub fn show_owner(user: Option<&str>, group: Option<&str>) -> String {
     }
 }
 
+/// A program and its arguments, or `none`.
+pub fn command(text: &str) -> Result<Vec<String>, String> {
+    if text == "none" {
+        return Ok(Vec::new());
+    }
+    match shlex::split(text) {
+        Some(words) if words.first().is_some_and(|program| !program.is_empty()) && !text.contains('\0') => {
+            Ok(words)
+        }
+        None => Err("a quotation mark, or what follows a backslash, is missing".into()),
+        Some(_) => Err("a program and its arguments are expected, or none".into()),
+    }
+}
+
+/// As [`command`] reads it.
+pub fn show_command(argv: &[String]) -> String {
+    match argv {
+        [] => "none".into(),
+        [word] if word == "none" => "'none'".into(),
+        words => shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" ")),
+    }
+}
+
 /// `strict` or `check-before`.
 pub fn size_rule(text: &str) -> Result<SizeRule, String> {
     match text {

@@ -97,6 +97,30 @@ pub enum Event {
         /// The system's error number, 0 if there is none.
         errno: i32,
     },
+    /// The link to the current log file cannot be made, or something else stands in its place. The log goes on.
+    LinkFailed {
+        /// What failed.
+        what: String,
+        /// The system's error number, 0 if there is none.
+        errno: i32,
+    },
+    /// The program that is run after each rotation has ended well.
+    HookRan {
+        /// What the file was called when it was rotated.
+        name: String,
+    },
+    /// It failed, or could not be run.
+    HookFailed {
+        /// What failed.
+        what: String,
+        /// When it is tried again; `None`: it was given up.
+        retry: Option<Duration>,
+    },
+    /// The flusher ended before the program was run for all rotations.
+    HooksLeft {
+        /// For so many it was not run.
+        rotations: usize,
+    },
     /// This process flushes no longer.
     Stopped,
 }

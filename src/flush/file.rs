@@ -19,6 +19,7 @@ impl Flusher<'_> {
         match self.settle(found) {
             Ok(()) => {
                 self.found = None;
+                self.keep_link();
                 true
             }
             Err(trouble) => {
@@ -195,6 +196,7 @@ impl Flusher<'_> {
                 let archive = Some(view.archive.as_str()).filter(|_| outcome == Outcome::Rotated);
                 self.tell_rotated(id, file_bytes, archive);
                 self.at.mem().store(word::FLUSHER_ERROR, 0, Relaxed);
+                self.keep_link();
                 (self.tell)(Event::Rotated { file_bytes });
                 Ok(())
             }
@@ -221,6 +223,7 @@ impl Flusher<'_> {
     /// Runs the rotation machine to its end. What it decides is done here, one system call at a time.
     pub(super) fn run_machine(&mut self, stage: Stage, view: &View) -> Result<Outcome, Trouble> {
         let mut machine = Machine::start(&self.config.policy, &self.at.name, stage, view);
+        let (old, bytes) = (FileId { dev: self.cell.dev, ino: self.cell.ino }, self.cell.end);
         loop {
             let action = machine.next();
             if let Action::Done(outcome) = action {
@@ -228,6 +231,9 @@ impl Flusher<'_> {
                     bump(self.at.mem(), Counter::Rotations, 1);
                     self.pack_soon();
                     self.keep_soon();
+                }
+                if outcome == Outcome::Rotated {
+                    self.hook_soon(old, &view.archive, bytes);
                 }
                 return Ok(outcome);
             }

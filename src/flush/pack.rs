@@ -214,7 +214,7 @@ impl Flusher<'_> {
         let mut again = None;
         for archive in candidates(all, self.config.compress_delay) {
             let id = sys::dir::identity_at(&self.path(archive))?;
-            let Some(id) = id.filter(|id| *id != log) else { continue };
+            let Some(id) = id.filter(|id| *id != log && !self.hook_needs(*id)) else { continue };
             let found = Some((archive.clone(), id));
             if !self.has_failed(id) {
                 return Ok(found);

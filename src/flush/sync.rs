@@ -55,6 +55,8 @@ impl Flusher<'_> {
         }
         let pack = self.pack_due_ns().map(|due| due.saturating_sub(sys::monotonic_ns()).max(super::MS));
         let limit = limit.min(pack.map_or(limit, Duration::from_nanos));
+        let hook = self.hook_due_ns().map(|due| due.saturating_sub(sys::monotonic_ns()).max(super::MS));
+        let limit = limit.min(hook.map_or(limit, Duration::from_nanos));
         let (Fsync::Interval(every), Some(since)) = (self.config.fsync, self.dirty_ns) else {
             return limit;
         };

@@ -16,6 +16,8 @@
 //! | [`Watch`] | Sleeps until one of some files loses its name; `end` wakes it for good. Where the system cannot tell, `new` fails, and the flusher finds out when it wakes up for another reason. |
 //! | [`explain_bus_errors`] | Where a truncated mapping ends a process without a word, the sidecar says why. May do nothing. |
 //! | [`process_gone`] | `true` only on proof. Time and silence are no proof. |
+//! | [`point`] | A link that is replaced: whoever follows it finds the old target or the new one, and what is not ours stays. |
+//! | [`run_child`] | The child gets the words and variables that it is given, no file and no blocked signal of ours, and lives no longer than it may, with all that it has started. The host's own children are not touched. |
 //! | [`give_way`] | The calling thread, and no other, gets the lowest priority there is, for the processor and for the disk. May do nothing. |
 //! | [`make_private_dir`], what [`LogFile`] and [`LockFile`] create | Never has a name before it has exactly the rights and the owner that were asked for, whatever masks the process has; where the file system allows no such thing, as soon after as possible. |
 //! | [`user_id`], [`group_id`], [`can_give`] | Numbers of users and groups by name, asked for once, when a log is opened; whether files can be given to them. Where there are no such numbers: `None`, and an error. |
@@ -54,9 +56,9 @@ mod unix;
 #[cfg(unix)]
 pub use unix::{
     Epoch, LockFile, LogFile, Mapping, SegmentObject, SizeLimitIsAnError, Watch, block_signals, boot_id,
-    can_give, dir, explain_bus_errors, full_barrier_everywhere, give_way, group_id, make_private_dir,
-    monotonic_ns, own_start_time, pid, pid_namespace, process_gone, program_name, resolve_path, segment_dir,
-    stop_myself, unix_ns, user, user_id, uuid,
+    can_give, dir, explain_bus_errors, full_barrier_everywhere, give_way, group_id, in_real_parent,
+    make_private_dir, monotonic_ns, open_for_child, own_start_time, pid, pid_namespace, point, process_gone,
+    program_name, resolve_path, run_child, segment_dir, stop_myself, unix_ns, user, user_id, uuid,
 };
 // The seam for Windows: `windows/mod.rs` with the same names, and
 // `#[cfg(windows)] mod windows; #[cfg(windows)] pub use windows::{...};`
@@ -132,6 +134,21 @@ impl From<u32> for Rights {
     fn from(mode: u32) -> Rights {
         Rights { mode, owner: Owner::default() }
     }
+}
+
+/// How a child process ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChildEnd {
+    /// As it should.
+    Well,
+    /// With another status, or by a signal: in words.
+    Badly(String),
+    /// It was killed when its time was over.
+    Late,
+    /// It was killed because nobody wanted it any more.
+    Unwanted,
+    /// Somebody else in this process has waited for it.
+    Unknown,
 }
 
 /// What a file that takes another one's place has to have, too.

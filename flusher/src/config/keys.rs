@@ -290,6 +290,46 @@ pub const KEYS: &[Key] = &[
         },
     },
     Key {
+        name: "link",
+        also: &["symlink"],
+        help: "A symbolic link that always points to the current log file; none for none [default: none]",
+        example: "\"/var/log/now.log\"",
+        default: Default::Is("\"none\""),
+        reader: |g| match g.what {
+            What::Text(text) if text == "none" => {
+                Ok(Setting::new(Value::Text("none".into()), |o| o.link("")))
+            }
+            _ => g.path().map(|path| Setting::new(Value::Text(shown_path(&path)), move |o| o.link(&path))),
+        },
+    },
+    Key {
+        name: "after_rotate",
+        also: &["postrotate", "hook", "on_rotate"],
+        help: "Run this program after each rotation that this process makes: words as in a shell, but no shell; CRLOG_FILE in \
+               its environment is the rotated file; none takes it back [default: none]",
+        example: "\"/usr/local/bin/ship --now 'to the archive'\"",
+        default: Default::Is("\"none\""),
+        reader: |g| {
+            let argv = g.text(units::command)?;
+            // All of this process is ours, so its threads may have children.
+            let apply = move |o: Options, argv: &[String]| o.after_rotate(argv).after_rotate_in_thread(true);
+            Ok(Setting::new(Value::Text(units::show_command(&argv)), move |o| apply(o, &argv)))
+        },
+    },
+    Key {
+        name: "after_rotate_timeout",
+        also: &["hook_timeout"],
+        help: "Kill that program when it has run so long [default: 60s]",
+        example: "\"5 min\"",
+        default: Default::Is("\"60s\""),
+        reader: |g| {
+            let limit = g.text(units::duration)?;
+            Ok(Setting::new(Value::Text(units::show_exact_time(limit)), move |o| {
+                o.after_rotate_timeout(limit)
+            }))
+        },
+    },
+    Key {
         name: "segment",
         also: &["ring"],
         help: "The ring: shm, or the path of a file to map (for containers that share a volume) [default: shm]",
@@ -322,10 +362,18 @@ pub const KEYS: &[Key] = &[
 const FIXED: &[&str] =
     &["ring_size", "terminator", "checksums", "escape", "index", "durable", "segment", "lock_dir"];
 
+/// Keys of the process, and not of the log: they hold as long as it runs.
+const OWN: &[&str] = &["after_rotate", "after_rotate_timeout"];
+
 impl Key {
     /// Whether it can be changed while the log is open, by `Log::change`.
     pub fn is_live(&self) -> bool {
-        !FIXED.contains(&self.name)
+        !FIXED.contains(&self.name) && !self.is_own()
+    }
+
+    /// Whether it belongs to the process, and not to the log.
+    pub fn is_own(&self) -> bool {
+        OWN.contains(&self.name)
     }
 
     /// What holds if nobody says anything, if that is one value and no harm to a log that is open. Without backups, and without

@@ -9,6 +9,7 @@ use crlog::Options;
 use std::sync::atomic::Ordering::Relaxed;
 
 const LATER: &str = "takes effect when all processes of the log have ended";
+const ANEW: &str = "takes effect when this process is started anew";
 
 impl Crew {
     /// Reads the configuration again; if anything is wrong with it, nothing is changed.
@@ -82,6 +83,7 @@ impl Crew {
                     options = setting.apply(options);
                     now.push(format!("{} = {} holds now", key.name, setting.value));
                 }
+                _ if key.is_own() => self.say(log, &format!("{} {ANEW}", key.name)),
                 _ => self.say(log, &format!("{} {LATER}", key.name)),
             }
         }

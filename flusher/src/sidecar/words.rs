@@ -23,7 +23,10 @@ pub fn weight(event: &Event) -> Told {
         Event::Reaped { lost_unfinished: true, .. }
         | Event::Moved
         | Event::PackFailed { .. }
-        | Event::OwnerRefused { .. } => Told::Warnings,
+        | Event::OwnerRefused { .. }
+        | Event::LinkFailed { .. }
+        | Event::HookFailed { .. }
+        | Event::HooksLeft { .. } => Told::Warnings,
         _ => Told::All,
     }
 }
@@ -75,6 +78,15 @@ pub fn in_words(event: &Event) -> String {
         }
         Event::OwnerRefused { what, .. } => {
             format!("warning: {what}; it belongs to this process's user, and the log goes on")
+        }
+        Event::LinkFailed { what, .. } => format!("warning: {what}; the log goes on"),
+        Event::HookRan { name } => format!("the program after rotations has done its work for {name}"),
+        Event::HookFailed { what, retry: Some(retry) } => {
+            format!("warning: {what}; trying again in {}", show_time(*retry))
+        }
+        Event::HookFailed { what, retry: None } => format!("warning: {what}; given up"),
+        Event::HooksLeft { rotations } => {
+            format!("warning: the program after rotations was not run for {rotations} of them, because this flusher ends")
         }
         Event::Stopped => "stopped".into(),
         other => format!("{other:?}"),

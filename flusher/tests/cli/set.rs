@@ -18,7 +18,7 @@ fn it_says_what_was_and_what_is_and_changes_only_what_was_asked_for() {
     let mut want = all("block");
     let others = |backups: &str, fsync: &str| {
         let text = format!(
-            "max-bytes 0;backups {backups};size-rule strict;rotate-at never;names numbered;keep-age 0s;keep-bytes 0;min-free 0;compress none;compress-delay 0;mode 0640;owner none;fsync {fsync};notes text;death-notes no"
+            "max-bytes 0;backups {backups};size-rule strict;rotate-at never;names numbered;keep-age 0s;keep-bytes 0;min-free 0;compress none;compress-delay 0;link none;mode 0640;owner none;fsync {fsync};notes text;death-notes no"
         );
         text.split(';').map(str::to_owned).collect::<Vec<_>>()
     };

@@ -149,12 +149,16 @@ fn parent(path: &Path) -> &Path {
 }
 
 /// A name of ours in a directory, taken away again unless it becomes another one.
-struct Hidden(PathBuf);
+pub(super) struct Hidden(PathBuf);
 
 impl Hidden {
-    fn beside(path: &Path) -> io::Result<Hidden> {
+    pub(super) fn beside(path: &Path) -> io::Result<Hidden> {
         let id = u128::from_be_bytes(uuid()?);
         Ok(Hidden(parent(path).join(format!(".crlog-{id:032x}.new"))))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
     }
 
     /// False where nothing can be renamed without overwriting.

@@ -3,11 +3,14 @@
 #[allow(unsafe_code)]
 mod account;
 #[allow(unsafe_code)]
+mod child;
+#[allow(unsafe_code)]
 mod descriptor;
 pub mod dir;
 mod file;
 #[allow(unsafe_code)]
 mod fork;
+mod link;
 #[allow(unsafe_code)]
 mod lock;
 #[allow(unsafe_code)]
@@ -28,13 +31,15 @@ mod wait;
 mod watch;
 
 pub use account::{group_id, user_id};
+pub use child::{open_for_child, run_child};
 pub use fork::Epoch;
+pub use link::point;
 pub use lock::LockFile;
 pub use log_file::LogFile;
 pub use make::can_give;
 pub use map::Mapping;
 pub use object::{SegmentObject, segment_dir};
-pub use path::{make_private_dir, resolve_path};
+pub use path::{in_real_parent, make_private_dir, resolve_path};
 pub use priority::give_way;
 pub use process::{
     boot_id, monotonic_ns, own_start_time, pid, pid_namespace, process_gone, program_name, unix_ns, user,

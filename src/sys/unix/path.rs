@@ -29,7 +29,8 @@ pub fn resolve_path(path: &Path) -> io::Result<PathBuf> {
     Err(refused(io::ErrorKind::InvalidInput, &path, "too many symbolic links"))
 }
 
-fn in_real_parent(path: &Path) -> io::Result<PathBuf> {
+/// The same name in its directory's one name; what the name means is not looked at. Refuses a parent that is missing.
+pub fn in_real_parent(path: &Path) -> io::Result<PathBuf> {
     let slash = path.as_os_str().as_bytes().last() == Some(&b'/');
     let name = path.file_name().filter(|_| !slash);
     let Some(name) = name else {
