@@ -90,6 +90,7 @@ fn expected(name: &str, own: (u32, u32)) -> Option<(u32, u32, u32)> {
         _ if name.starts_with(".crlog-") || name.starts_with("pack-") => return None,
         "app.log-ring" | "crlog.lock" => (0o600, own),
         "app.log-locks" | "deep" => (0o700, own),
+        "manifest" | "manifest.new" => (0o664, own),
         ".app.log.crlog" => (0o775, (own.0, given.1)),
         _ if name.ends_with(".lock") => (0o600, own),
         _ => (0o664, given),

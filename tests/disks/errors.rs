@@ -59,7 +59,8 @@ fn a_batch_whose_sync_failed_is_written_once_though_its_flusher_is_killed() {
     write(&mut w, 10..500);
     let error = log.flush(Duration::from_millis(300)).unwrap_err().to_string();
     assert!(error.contains("Input/output error"), "{error}");
-    assert!(disk.content().len() > 11 * 120, "the batch is in the file all the same");
+    let written = disk.content().iter().filter(|b| **b == b'\n').count();
+    assert!(written > 10, "the batch, however small, is in the file all the same: {written}");
     sidecar.kill();
     log.flush(LONG).unwrap();
     disk.assert_holds(500);
