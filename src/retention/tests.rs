@@ -185,3 +185,23 @@ fn a_thousand_archives_are_decided_on_within_milliseconds() {
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
     assert_eq!(place.retain(999), ["app.log.1000"]);
 }
+
+#[test]
+fn an_archive_is_known_until_the_last_of_its_files_is_gone() {
+    let mut place = Place::with(1);
+    fs::write(place.path("app.log.1.gz"), "packed").unwrap();
+    let copy = sys::dir::look(&place.path("app.log.1.gz")).unwrap().unwrap();
+    let form = Form { id: copy.id, born_ns: copy.born_ns, bytes: copy.bytes, name: Name::Chain };
+    let entry = place.store.manifest().entries().next().unwrap().clone();
+    place.store.tell(&[entry.packing(form)]).unwrap();
+    let dir = place.dir.path().to_owned();
+    let first_only = |removal: &Removal| match removal.name.ends_with(".gz") {
+        true => Err(io::ErrorKind::PermissionDenied.into()),
+        false => remove_if(&dir.join(&removal.name), removal.id),
+    };
+    let (removed, done) = place.enforce(Limits { archives: Some(0), ..Limits::default() }, first_only);
+    assert_eq!((removed, done.is_err()), (vec!["app.log.1".to_owned()], true));
+    assert_eq!(place.known(), 2, "the copy still stands");
+    assert_eq!(place.retain(0), ["app.log.1.gz"]);
+    assert_eq!((place.names(), place.known()), (vec![LOG.to_owned()], 1));
+}

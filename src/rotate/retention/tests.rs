@@ -347,3 +347,31 @@ fn names_may_be_of_any_form_if_they_are_fixed() {
     let names: Vec<&str> = place.manifest.fixed_names().map(|(name, _)| name).collect();
     assert_eq!(names, ["app.2026-05-01.log", "app.2026-05-02.log"]);
 }
+
+/// What another handler gets wrong: the first name of the hour is free again once its file was removed, and the newest file that
+/// gets it passes for the oldest.
+#[test]
+fn many_rotations_in_one_period_keep_the_newest_archives() {
+    let mut place = Place::new();
+    for n in 1..=100u64 {
+        let live = place.manifest.entries().next_back().unwrap().clone();
+        let dated = place.seen.iter().filter_map(|seen| matching::dated(LOG, &seen.name));
+        let standing: Vec<u32> = dated.map(|dated| dated.copy).collect();
+        let copy = place.manifest.next_copy("2026-05-01_03", standing, Some(live.serial)).unwrap();
+        let stamped = Stamped { stamp: "2026-05-01_03".into(), copy };
+        let suffix = if copy == 0 { String::new() } else { format!(".{copy}") };
+        let name = format!("app.log.2026-05-01_03{suffix}");
+        place.manifest.apply(&live.reserved(&name, stamped));
+        place.rotate(&name, 0);
+        for gone in place.gone(Limits { archives: Some(3), ..NONE }) {
+            let at = place.seen.iter().position(|seen| seen.name == gone).unwrap();
+            let seen = place.seen.remove(at);
+            let entry = place.manifest.by_inode(seen.id.ino).next().unwrap().clone();
+            place.manifest.apply(&entry.removed());
+        }
+        let mut kept: Vec<u64> = place.seen.iter().map(|seen| seen.id.ino).collect();
+        kept.sort_unstable();
+        // Inodes count the files; the last one is the live log.
+        assert_eq!(kept, (n.saturating_sub(2).max(1)..=n + 1).collect::<Vec<_>>(), "after {n} rotations");
+    }
+}
