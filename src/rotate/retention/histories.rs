@@ -108,7 +108,9 @@ impl Run {
 
     fn happen(&mut self, event: &Event) {
         let knows_birth = self.world.knows_birth;
-        if matches!(event, Event::Overwrite(..)) || matches!(event, Event::Replace(..) if !knows_birth) {
+        if matches!(event, Event::Overwrite(..))
+            || matches!(event, Event::Replace(..) | Event::Put(..) if !knows_birth)
+        {
             // A log that was put away by a flusher that died before it said so, and changed before its successor has looked:
             // nobody knows how long it was.
             self.flusher();
