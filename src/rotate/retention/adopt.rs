@@ -47,13 +47,21 @@ fn reconciled(entry: &Entry, directory: &Directory, files: &[&Seen]) -> Entry {
 fn found(entry: &Entry, directory: &Directory, files: &[&Seen]) -> Entry {
     let Some(form) = entry.plain.as_ref() else { return entry.clone() };
     let named = |seen: &&&Seen| is_named(form, false, directory.log, &seen.name);
-    let Some(seen) = files.iter().find(named) else { return entry.clone() };
+    // A dated name was reserved, then names were switched, and it got a number.
+    let numbered = |seen: &&&Seen| is_in_chain(directory.log, &seen.name);
+    let Some(seen) = files.iter().find(named).or_else(|| files.iter().find(numbered)) else {
+        return entry.clone();
+    };
     let name = match &form.name {
-        Name::Fixed(name) => Name::Fixed(name.clone()),
-        Name::Log | Name::Chain => Name::Chain,
+        Name::Fixed(name) if *name == seen.name => Name::Fixed(name.clone()),
+        Name::Fixed(_) | Name::Log | Name::Chain => Name::Chain,
     };
     let end = Ended { bytes: seen.bytes, keys: entry.keys, ns: seen.modified_ns };
     entry.clone().archived(name, end)
+}
+
+fn is_in_chain(log: &str, name: &str) -> bool {
+    member(log, name).is_some_and(|member| member.packing == Packing::Plain)
 }
 
 /// Takes in what retention does not touch although it is called like an archive: files that the manifest does not know, files

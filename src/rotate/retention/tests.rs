@@ -375,3 +375,21 @@ fn many_rotations_in_one_period_keep_the_newest_archives() {
         assert_eq!(kept, (n.saturating_sub(2).max(1)..=n + 1).collect::<Vec<_>>(), "after {n} rotations");
     }
 }
+
+#[test]
+fn a_log_that_had_a_date_reserved_and_got_a_number_is_an_archive_of_the_chain() {
+    let mut place = Place::new();
+    let entry = place.manifest.by_inode(1).next().unwrap().clone();
+    let dated = Stamped { stamp: "2026-05-01".into(), copy: 0 };
+    place.manifest.apply(&entry.reserved("app.log.2026-05-01", dated));
+    // Names were switched, the chain was shifted, and the flusher killed before it said so.
+    let log = place.at(LOG);
+    (log.name, log.bytes) = ("app.log.1".into(), 100);
+    place.seen.push(file(LOG, 2, 10, NOW.ns));
+    let news = reconcile(&place.manifest, &place.directory());
+    news.iter().for_each(|entry| place.manifest.apply(entry));
+    let entry = place.manifest.by_inode(1).next().unwrap();
+    let form = entry.plain.as_ref().unwrap();
+    assert_eq!((entry.state, &form.name, form.bytes), (State::Archived, &Name::Chain, 100));
+    assert_eq!(place.goes(Limits { archives: Some(0), ..NONE }).len(), 1);
+}
