@@ -157,6 +157,11 @@ impl Flusher<'_> {
         Ok(None)
     }
 
+    /// The file that the journal says is the log.
+    pub(super) fn log_id(&self) -> FileId {
+        FileId { dev: self.cell.dev, ino: self.cell.ino }
+    }
+
     pub(super) fn identity_of(&self, name: &str) -> Result<Option<FileId>, Trouble> {
         sys::dir::identity_at(&self.at.dir.join(name)).map_err(|e| Trouble::Io("look at", e))
     }
@@ -178,7 +183,7 @@ impl Flusher<'_> {
     /// Rotates now.
     pub(super) fn rotate(&mut self, stage: Stage) -> Result<(), Trouble> {
         let file_bytes = self.cell.end;
-        let id = FileId { dev: self.cell.dev, ino: self.cell.ino };
+        let id = self.log_id();
         self.know();
         let guessed = self.last_copy.is_some();
         let mut view = self.look(id)?;
@@ -223,7 +228,7 @@ impl Flusher<'_> {
     /// Runs the rotation machine to its end. What it decides is done here, one system call at a time.
     pub(super) fn run_machine(&mut self, stage: Stage, view: &View) -> Result<Outcome, Trouble> {
         let mut machine = Machine::start(&self.config.policy, &self.at.name, stage, view);
-        let (old, bytes) = (FileId { dev: self.cell.dev, ino: self.cell.ino }, self.cell.end);
+        let (old, bytes) = (self.log_id(), self.cell.end);
         loop {
             let action = machine.next();
             if let Action::Done(outcome) = action {
@@ -264,7 +269,7 @@ impl Flusher<'_> {
                 done
             }
             Action::Truncate => {
-                self.index_retires(FileId { dev: self.cell.dev, ino: self.cell.ino })?;
+                self.index_retires(self.log_id())?;
                 match &self.file {
                     Some(file) => file.truncate(0).map_err(|e| Trouble::Io("truncate", e)),
                     None => Err(Trouble::Busy),
@@ -340,7 +345,7 @@ impl Flusher<'_> {
 
     /// Has somebody moved, replaced, deleted, truncated or prolonged the file?
     pub(super) fn check_file(&mut self) -> Result<(), Trouble> {
-        let id = FileId { dev: self.cell.dev, ino: self.cell.ino };
+        let id = self.log_id();
         if self.identity_of(&self.at.name)? == Some(id) {
             return self.check_end();
         }

@@ -13,7 +13,7 @@
 //! | no limit, no dated names and no chain | no manifest |
 
 use super::{Event, Flusher, Kind};
-use crate::index::directory;
+use crate::attached::Attached;
 use crate::manifest::{Hidden, Store};
 use crate::options::Config;
 use crate::retention::{enforce, files_of};
@@ -102,10 +102,6 @@ impl Flusher<'_> {
     /// There are other limits now.
     pub(super) fn keep_anew(&mut self) {
         (self.keeper.due, self.keeper.next_ns) = (true, 0);
-    }
-
-    fn log_id(&self) -> FileId {
-        FileId { dev: self.cell.dev, ino: self.cell.ino }
     }
 
     /// At most until retention is due.
@@ -206,14 +202,10 @@ impl Flusher<'_> {
             None => entry.removed(),
         });
         let seen = sys::dir::look(&self.at.log_path).ok().flatten();
-        let begun = seen.map(|seen| {
-            let segment = u128::from_be_bytes(self.at.segment.header().uuid);
-            let serial = store.manifest().next_serial();
-            Entry::begun(serial, segment, self.cell.file, form_of(&seen, Name::Log), sys::unix_ns())
-        });
+        let begun = seen.as_ref().map(|seen| begun(self.at, self.cell.file, store.manifest(), seen));
         let news: Vec<Entry> = put_away.into_iter().chain(begun).collect();
         let told = store.tell(&news);
-        self.see_rotated(archive);
+        self.see_rotated(archive, seen);
         if let Err(why) = told {
             self.keeping_failed(&Failed { doing: "write the manifest", why });
         }
@@ -231,22 +223,21 @@ impl Flusher<'_> {
     }
 
     /// A rotation by us: the log has this name now, and there is a new one.
-    fn see_rotated(&mut self, archive: Option<&str>) {
+    fn see_rotated(&mut self, archive: Option<&str>, log: Option<Seen>) {
         let dated = self.config.policy.names == Names::Dated;
         let Some((at, mut seen)) = self.keeper.seen.take().filter(|_| dated) else { return };
+        let Some(log) = log else { return };
         seen.retain(|file| file.name != self.at.name);
-        for path in archive.map(|name| self.at.dir.join(name)).iter().chain([&self.at.log_path]) {
-            match sys::dir::look(path) {
-                Ok(file) => seen.extend(file),
-                Err(_) => return,
-            }
+        seen.push(log);
+        if let Some(name) = archive {
+            let Ok(file) = sys::dir::look(&self.at.dir.join(name)) else { return };
+            seen.extend(file);
         }
         self.keeper.seen = Some((at, seen));
     }
 
     fn hidden_store(&self) -> Hidden {
-        let dir = self.at.dir.join(directory(&self.at.name));
-        Hidden::new(&dir, self.config.mode, self.syncs_archives())
+        Hidden::new(&self.hidden(), self.config.mode, self.syncs_archives())
     }
 
     fn keep_with(&mut self, store: &mut Store<Hidden>) -> Result<(), Failed> {
@@ -284,11 +275,7 @@ impl Flusher<'_> {
             return told;
         }
         let Some(seen) = directory.seen.iter().find(|seen| seen.id == id) else { return told };
-        let form = form_of(seen, Name::Log);
-        let segment = u128::from_be_bytes(self.at.segment.header().uuid);
-        let serial = store.manifest().next_serial();
-        let begun = Entry::begun(serial, segment, self.cell.file, form, sys::unix_ns());
-        told.and(store.tell(&[begun]))
+        told.and(store.tell(&[begun(self.at, self.cell.file, store.manifest(), seen)]))
     }
 
     fn remove(&mut self, removal: &Removal) -> io::Result<bool> {
@@ -355,6 +342,12 @@ impl Flusher<'_> {
             self.keeping_failed(&Failed { doing: "write the manifest", why });
         }
     }
+}
+
+/// The entry of a new log file, of this number in the segment's journal.
+fn begun(at: &Attached, file: u64, manifest: &Manifest, log: &Seen) -> Entry {
+    let segment = u128::from_be_bytes(at.segment.header().uuid);
+    Entry::begun(manifest.next_serial(), segment, file, form_of(log, Name::Log), sys::unix_ns())
 }
 
 fn form_of(seen: &Seen, name: Name) -> Form {

@@ -185,7 +185,7 @@ impl Flusher<'_> {
         Ok(())
     }
 
-    fn hidden(&self) -> PathBuf {
+    pub(super) fn hidden(&self) -> PathBuf {
         self.at.dir.join(directory(&self.at.name))
     }
 
@@ -210,7 +210,7 @@ impl Flusher<'_> {
 
     /// The next one that has not failed yet; if all have, the first again.
     fn next_plain(&mut self, all: &[Archive]) -> io::Result<Option<(Archive, FileId)>> {
-        let log = FileId { dev: self.cell.dev, ino: self.cell.ino };
+        let log = self.log_id();
         let mut again = None;
         for archive in candidates(all, self.config.compress_delay) {
             let id = sys::dir::identity_at(&self.path(archive))?;
