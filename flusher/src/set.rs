@@ -1,12 +1,13 @@
 //! `crlog set`: changes what can be changed while a log is open.
 
 use crate::args::PlaceArgs;
+use crate::config::keys::typed;
+use crate::config::setting::Setting;
 use crate::console::{Console, Failure};
-use crate::units::{self, show_when_full};
+use crate::units::show_when_full;
 use clap::Args;
-use crlog::{Compression, Fsync, Live, Names, Notes, Options, Severity, SizeRule, WhenFull};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use crlog::{Live, Options, Severity};
+use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 It holds for all processes at once, also for calls that wait at this moment, and until it is changed again or the
@@ -28,76 +29,76 @@ pub struct SetArgs {
 
     /// What to do with a record when the ring is full: block, block:TIME, drop or write-through; after SEVERITY=
     /// for records of one severity. May be given several times; the last one counts
-    #[arg(long, value_name = "[SEVERITY=]POLICY", value_parser = units::when_full)]
-    when_full: Vec<(Option<Severity>, WhenFull)>,
+    #[arg(long, value_name = "[SEVERITY=]POLICY", value_parser = typed("when_full"))]
+    when_full: Vec<Setting>,
 
     /// How much of the ring is kept for records of severity warn and above, at most half of it
-    #[arg(long, value_name = "SIZE", value_parser = units::size)]
-    reserve: Option<u64>,
+    #[arg(long, value_name = "SIZE", value_parser = typed("reserve"))]
+    reserve: Option<Setting>,
 
     /// Rotate before the file grows beyond this size; 0 never
-    #[arg(long, value_name = "SIZE", value_parser = units::size)]
-    max_bytes: Option<u64>,
+    #[arg(long, value_name = "SIZE", value_parser = typed("max_bytes"))]
+    max_bytes: Option<Setting>,
 
     /// Keep this many numbered archives; with 0 a full file is emptied
-    #[arg(long, value_name = "N")]
-    backups: Option<u32>,
+    #[arg(long, value_name = "N", value_parser = typed("backups"))]
+    backups: Option<Setting>,
 
     /// strict or check-before
-    #[arg(long, value_name = "RULE", value_parser = units::size_rule)]
-    size_rule: Option<SizeRule>,
+    #[arg(long, value_name = "RULE", value_parser = typed("size_rule"))]
+    size_rule: Option<Setting>,
 
     /// Rotate at times, such as 'daily 03:00 Europe/Berlin', or never
-    #[arg(long, value_name = "TIMES", value_parser = units::times)]
-    rotate_at: Option<String>,
+    #[arg(long, value_name = "TIMES", value_parser = typed("rotate_at"))]
+    rotate_at: Option<Setting>,
 
     /// What archives are called from now on: numbered or dated
-    #[arg(long, value_name = "HOW", value_parser = units::names)]
-    names: Option<Names>,
+    #[arg(long, value_name = "HOW", value_parser = typed("names"))]
+    names: Option<Setting>,
 
     /// Remove archives that are older than this; 0s never
-    #[arg(long, value_name = "TIME", value_parser = units::duration)]
-    keep_age: Option<Duration>,
+    #[arg(long, value_name = "TIME", value_parser = typed("keep_age"))]
+    keep_age: Option<Setting>,
 
     /// Remove the oldest archives when all files together have more bytes; 0 no limit
-    #[arg(long, value_name = "SIZE", value_parser = units::size)]
-    keep_bytes: Option<u64>,
+    #[arg(long, value_name = "SIZE", value_parser = typed("keep_bytes"))]
+    keep_bytes: Option<Setting>,
 
     /// Remove the oldest archives when the file system has less free; 0 no limit
-    #[arg(long, value_name = "SIZE", value_parser = units::size)]
-    min_free: Option<u64>,
+    #[arg(long, value_name = "SIZE", value_parser = typed("min_free"))]
+    min_free: Option<Setting>,
 
     /// Pack archives from now on: none, gzip[:LEVEL] or zstd[:LEVEL]
-    #[arg(long, value_name = "HOW", value_parser = units::compress)]
-    compress: Option<Compression>,
+    #[arg(long, value_name = "HOW", value_parser = typed("compress"))]
+    compress: Option<Setting>,
 
     /// Leave the N newest archives as they are
-    #[arg(long, value_name = "N")]
-    compress_delay: Option<u32>,
+    #[arg(long, value_name = "N", value_parser = typed("compress_delay"))]
+    compress_delay: Option<Setting>,
 
     /// A symbolic link that points to the current log file; none for none
-    #[arg(long, value_name = "PATH")]
-    link: Option<PathBuf>,
+    #[arg(long, value_name = "PATH", value_parser = typed("link"))]
+    link: Option<Setting>,
 
     /// Permissions of the files that are made from now on, in octal
-    #[arg(long, value_name = "MODE", value_parser = units::mode)]
-    mode: Option<u32>,
+    #[arg(long, value_name = "MODE", value_parser = typed("mode"))]
+    mode: Option<Setting>,
 
     /// User and group of the files that are made from now on: USER, USER:GROUP, :GROUP or none
-    #[arg(long, value_name = "USER:GROUP", value_parser = units::owner)]
-    owner: Option<units::Owner>,
+    #[arg(long, value_name = "USER:GROUP", value_parser = typed("owner"))]
+    owner: Option<Setting>,
 
     /// Make the file reach the disk: none, interval:TIME or batch
-    #[arg(long, value_name = "WHEN", value_parser = units::fsync)]
-    fsync: Option<Fsync>,
+    #[arg(long, value_name = "WHEN", value_parser = typed("fsync"))]
+    fsync: Option<Setting>,
 
     /// How crlog's own lines in the log look: text, json or off
-    #[arg(long, value_name = "HOW", value_parser = units::notes)]
-    notes: Option<Notes>,
+    #[arg(long, value_name = "HOW", value_parser = typed("notes"))]
+    notes: Option<Setting>,
 
     /// Whether there is a line in the log for each process that died without leaving
-    #[arg(long, value_name = "yes|no", value_parser = units::yes)]
-    death_notes: Option<bool>,
+    #[arg(long, value_name = "yes|no", value_parser = typed("death_notes"))]
+    death_notes: Option<Setting>,
 
     #[command(flatten)]
     place: PlaceArgs,
@@ -106,39 +107,27 @@ pub struct SetArgs {
 impl SetArgs {
     /// What is to be changed.
     fn wanted(&self) -> Options {
-        fn with<T>(o: Options, asked: Option<T>, set: impl FnOnce(Options, T) -> Options) -> Options {
-            match asked {
-                Some(value) => set(o, value),
-                None => o,
-            }
-        }
-        let mut o = Options::new(&self.path);
-        for &(severity, policy) in &self.when_full {
-            o = match severity {
-                Some(severity) => o.when_full_for(severity, policy),
-                None => o.when_full(policy),
-            };
-        }
-        let o = with(o, self.reserve, Options::reserve_bytes);
-        let o = with(o, self.max_bytes, Options::max_bytes);
-        let o = with(o, self.backups, Options::backups);
-        let o = with(o, self.size_rule, Options::size_rule);
-        let o = with(o, self.rotate_at.as_deref(), |o, times| o.rotate_at(times));
-        let o = with(o, self.names, Options::names);
-        let o = with(o, self.keep_age, Options::keep_age);
-        let o = with(o, self.keep_bytes, Options::keep_bytes);
-        let o = with(o, self.min_free, Options::min_free);
-        let o = with(o, self.compress, Options::compress);
-        let o = with(o, self.compress_delay, Options::compress_delay);
-        let o = with(o, self.mode, Options::mode);
-        let link =
-            self.link.as_deref().map(|link| if link == Path::new("none") { Path::new("") } else { link });
-        let o = with(o, link, Options::link);
-        let owner = self.owner.as_ref();
-        let o = with(o, owner, |o, (user, group)| o.owner(user.as_deref(), group.as_deref()));
-        let o = with(o, self.fsync, Options::fsync);
-        let o = with(o, self.notes, Options::notes);
-        with(o, self.death_notes, Options::death_notes)
+        let each = [
+            &self.reserve,
+            &self.max_bytes,
+            &self.backups,
+            &self.size_rule,
+            &self.rotate_at,
+            &self.names,
+            &self.keep_age,
+            &self.keep_bytes,
+            &self.min_free,
+            &self.compress,
+            &self.compress_delay,
+            &self.link,
+            &self.mode,
+            &self.owner,
+            &self.fsync,
+            &self.notes,
+            &self.death_notes,
+        ];
+        let all = self.when_full.iter().chain(each.into_iter().flatten());
+        all.fold(Options::new(&self.path), |options, setting| setting.apply(options))
     }
 }
 

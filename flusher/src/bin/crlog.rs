@@ -26,7 +26,7 @@ struct Arguments {
 enum Command {
     Pipe(Box<pipe::PipeArgs>),
     Stat(stat::StatArgs),
-    Set(set::SetArgs),
+    Set(Box<set::SetArgs>),
     Rotate(rotate::RotateArgs),
     Doctor(doctor::DoctorArgs),
     Recover(recover::RecoverArgs),
