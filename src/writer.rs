@@ -132,6 +132,27 @@ impl Writer {
         self.log_as_is(severity, bytes)
     }
 
+    /// Writes one record if that can be done at once. `false`: nothing was done and nothing counted, [`Writer::log`] would
+    /// have to wait for room or for the disk, to attach anew, or refuse the record. For callers that hold something others
+    /// wait for, such as an interpreter's lock: they let go of it and call `log`.
+    #[inline]
+    pub fn log_at_once(&mut self, severity: Severity, bytes: &[u8]) -> bool {
+        if self.durable || !self.epoch.is_current() {
+            return false;
+        }
+        let (end, end_len) = (self.end, self.end_len);
+        let end = end.get(..end_len).unwrap_or(&[]);
+        let level = severity as u8;
+        let done = if self.escape == Escape::None {
+            self.producer.append(self.at.0.mem(), level, &Line { bytes, end })
+        } else {
+            let bytes = &self.escape.whole(bytes);
+            self.producer.append(self.at.0.mem(), level, &Line { bytes, end })
+        };
+        self.ring_if_needed();
+        done.is_ok()
+    }
+
     #[inline]
     fn log_as_is(&mut self, severity: Severity, bytes: &[u8]) -> Result<(), AppendError> {
         let (end, end_len) = (self.end, self.end_len);

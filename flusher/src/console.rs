@@ -8,8 +8,8 @@
 //! | 128 + n | ended by signal n, in good order where that was possible |
 
 use clap::error::ErrorKind;
+use std::ffi::OsString;
 use std::io::Write;
-use std::process::ExitCode;
 
 /// Why a program cannot do what it was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,29 +58,30 @@ impl Console {
     }
 
     /// The exit status of a program, after saying why if it failed.
-    pub fn end(&self, result: Result<u8, Failure>) -> ExitCode {
+    pub fn end(&self, result: Result<u8, Failure>) -> u8 {
         match result {
-            Ok(status) => ExitCode::from(status),
+            Ok(status) => status,
             Err(failure) => {
                 self.err(&failure.message);
-                ExitCode::from(failure.status)
+                failure.status
             }
         }
     }
 
-    /// The program's arguments; or how it ends, after the help or the one line that says what is wrong.
-    pub fn arguments<A: clap::Parser>(&self) -> Result<A, ExitCode> {
-        A::try_parse().map_err(|e| {
+    /// The program's arguments, of which the first is its name; or how it ends, after the help or the one line that says
+    /// what is wrong.
+    pub fn arguments<A: clap::Parser>(&self, arguments: &[OsString]) -> Result<A, u8> {
+        A::try_parse_from(arguments).map_err(|e| {
             if !e.use_stderr() {
                 let _ = write!(std::io::stdout().lock(), "{}", e.render());
-                return ExitCode::SUCCESS;
+                return 0;
             }
             if e.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
                 self.err("say what to do (--help explains)");
-                return ExitCode::from(2);
+                return 2;
             }
             self.err(&complaint(&e.render().to_string()));
-            ExitCode::from(2)
+            2
         })
     }
 }

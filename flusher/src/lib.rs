@@ -6,6 +6,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`console`] | the only place that prints; exit statuses |
+//! | [`tool`] | what the two programs run |
 //! | [`units`], [`args`] | what a person types, and the options of a log made of it |
 //! | [`config`] | the same in a file and in the environment; **the one list of what can be configured** |
 //! | [`paths`] | names of files |
@@ -39,5 +40,6 @@ pub mod signals;
 pub mod soak;
 pub mod stat;
 pub mod stress;
+pub mod tool;
 pub mod units;
 pub mod verify;

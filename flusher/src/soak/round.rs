@@ -14,7 +14,7 @@ use crate::stress::verify::{self, Claim, Verdict};
 use crate::stress::watch::{Silence, Takeovers};
 use crlog::{Log, Stats};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -264,9 +264,8 @@ impl Round<'_> {
         if self.lookers.len() >= 4 {
             return Ok(false);
         }
-        let program = std::env::current_exe().map_err(Failure::failed)?;
         let share = &self.script.plan.share;
-        let mut command = Command::new(program);
+        let mut command = crate::tool::again()?;
         command.args(["stat", "--json"]).args(share.place.typed()).arg(&share.path);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().map_err(Failure::failed)?;
         self.lookers.push((child, Instant::now() + STALL));

@@ -6,11 +6,11 @@ use super::record::INCARNATIONS;
 use super::verify::Claim;
 use super::worker;
 use crate::console::Failure;
+use crate::tool;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::OpenOptions;
 use std::io::{PipeReader, PipeWriter};
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -57,7 +57,6 @@ pub enum Life {
 pub struct Herd<'a> {
     plan: &'a Plan,
     acks: &'a Acks,
-    program: PathBuf,
     /// By place.
     pub producers: Vec<Producer>,
     sidecars: Vec<Option<Child>>,
@@ -73,13 +72,10 @@ pub struct Herd<'a> {
 impl<'a> Herd<'a> {
     /// Starts them all.
     pub fn start(plan: &'a Plan, acks: &'a Acks) -> Result<Herd<'a>, Failure> {
-        let program = std::env::current_exe()
-            .map_err(|e| Failure::failed(format!("this program does not find itself: {e}")))?;
         let (reader, writer) = std::io::pipe().map_err(Failure::failed)?;
         let mut herd = Herd {
             plan,
             acks,
-            program,
             producers: Vec::new(),
             sidecars: Vec::new(),
             sidecars_wanted: plan.sidecars as usize,
@@ -99,12 +95,12 @@ impl<'a> Herd<'a> {
     }
 
     fn start_sidecar(&self) -> Result<Child, Failure> {
-        self.spawn(Command::new(&self.program).arg("stress-sidecar").args(self.plan.share.typed()))
+        self.spawn(tool::again()?.arg("stress-sidecar").args(self.plan.share.typed()))
     }
 
     fn start_producer(&self, id: u32, records: Option<u64>) -> Result<Child, Failure> {
         let words = worker::command_line(&self.plan.share, &self.plan.acks, id, records, &self.plan.maker());
-        self.spawn(Command::new(&self.program).args(words))
+        self.spawn(tool::again()?.args(words))
     }
 
     fn spawn(&self, command: &mut Command) -> Result<Child, Failure> {
@@ -117,7 +113,9 @@ impl<'a> Herd<'a> {
             command.stderr(said);
         }
         let child = command.stdin(Stdio::null()).stdout(alive).spawn();
-        child.map_err(|e| Failure::failed(format!("{} cannot be started: {e}", self.program.display())))
+        child.map_err(|e| {
+            Failure::failed(format!("{} cannot be started: {e}", command.get_program().display()))
+        })
     }
 
     /// Buries the dead, starts killed ones again, continues stopped ones whose time is over.

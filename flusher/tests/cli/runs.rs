@@ -8,7 +8,11 @@ fn run(place: &Place, args: &str) -> Output {
     let mut command = Command::new(CRLOG);
     command.args(args.split_whitespace()).env("TMPDIR", place.path());
     let output = Running::spawn(&mut command).end(b"");
-    assert!(std::fs::read_dir(place.path()).unwrap().next().is_none(), "{args}: left something behind");
+    let left: Vec<_> = std::fs::read_dir(place.path()).unwrap().flatten().map(|entry| entry.path()).collect();
+    if !left.is_empty() {
+        let [out, err] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+        panic!("{args}: left {left:?} behind, {}: {err}{out}", output.status);
+    }
     output
 }
 

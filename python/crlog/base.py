@@ -1,0 +1,370 @@
+"""What both handlers share: a log that is opened with the first record, and everything around it."""
+
+from __future__ import annotations
+
+import io
+import json
+import locale
+import logging
+import os
+import sys
+import time
+import warnings
+import weakref
+from typing import Any, Iterable
+
+from . import _crlog
+
+# How long flush() and close() wait for the flusher unless the handler says something else, in seconds.
+FLUSH_TIMEOUT = 30.0
+
+_POLICIES = ("ignore", "replace", "strict")
+_handlers: weakref.WeakSet[ConcurrentHandler] = weakref.WeakSet()
+
+
+def _in_the_child() -> None:
+    for handler in list(_handlers):
+        handler._forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_the_child)
+
+
+def _close_if_there(reference: weakref.ref[ConcurrentHandler]) -> None:
+    handler = reference()
+    if handler is not None:
+        handler.close()
+
+
+def _close_with_the_worker(handler: ConcurrentHandler) -> None:
+    """Workers of multiprocessing and billiard end without atexit, but run these finalizers."""
+    for package in ("multiprocessing", "billiard"):
+        process, util = sys.modules.get(package + ".process"), sys.modules.get(package + ".util")
+        if process is None or util is None:
+            continue
+        if getattr(process.current_process(), "_parent_pid", None) == os.getppid():
+            util.Finalize(None, _close_if_there, args=(weakref.ref(handler),), exitpriority=-1000)
+
+
+class ConcurrentHandler(logging.Handler):
+    """A handler whose records go into the ring of a log."""
+
+    terminator = "\n"
+    #: Seconds that ``flush()`` and ``close()`` wait at most for what was logged to be in the file.
+    flush_timeout = FLUSH_TIMEOUT
+    # Kept for programs that look at them; nothing waits for a lock here.
+    maxLockAttempts = 20
+    lockPollInterval = 0.001
+    gzip_buffer = 8096
+
+    baseFilename: str
+    mode: str
+    encoding: str | None
+    errors: str | None
+    maxBytes: int
+    backupCount: int
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # A subclass's own methods are called as they would be by logging: one at a time.
+        if "handle" not in vars(cls) and ("emit" in vars(cls) or "format" in vars(cls)):
+            cls.handle = logging.Handler.handle  # type: ignore[method-assign]
+
+    def _configure(
+        self,
+        *,
+        debug: bool,
+        use_gzip: bool,
+        owner: tuple[str | int | None, str | int | None] | list[Any] | None,
+        chmod: int | None,
+        umask: int | None,
+        newline: str | None,
+        terminator: str,
+        unicode_error_policy: str,
+        errors: str | None,
+        lock_file_directory: str | os.PathLike[str] | None,
+        keep_file_open: bool,
+        delay: Any,
+        options: dict[str, Any],
+        overflow: str | dict[str, str] | None,
+        durable: bool | None,
+        ring_size: int | str | None,
+        segment: str | os.PathLike[str] | None,
+        strict_size: bool,
+    ) -> None:
+        if delay not in (None, True, False):
+            warnings.warn("delay is ignored: the log is opened with its first record", DeprecationWarning, stacklevel=4)
+        if unicode_error_policy not in _POLICIES:
+            warnings.warn(
+                f"unicode_error_policy must be one of {_POLICIES}, not {unicode_error_policy!r}; 'ignore' is taken",
+                UserWarning,
+                stacklevel=4,
+            )
+            unicode_error_policy = "ignore"
+        if newline not in (None, "", "\n", "\r", "\r\n"):
+            raise ValueError(f"illegal newline value: {newline!r}")
+        self.debug, self.use_gzip, self.gzip = bool(debug), bool(use_gzip), bool(use_gzip)
+        self.owner = tuple(owner) if owner else None
+        if self.owner is not None and len(self.owner) != 2:
+            raise ValueError("owner is a pair: user and group, each a name, a number or None")
+        self.chmod, self.umask, self.newline = chmod, umask, newline
+        self.terminator = terminator or "\n"
+        self.unicode_error_policy = unicode_error_policy
+        self.errors = errors
+        self.lock_file_directory = lock_file_directory
+        self.keep_file_open = keep_file_open
+        self.overflow, self.durable, self.ring_size = overflow, durable, ring_size
+        self.segment, self.strict_size = segment, strict_size
+        self.options = options
+        self._reset()
+        _crlog.check(self.baseFilename, self._log_options())
+
+    def _reset(self) -> None:
+        self._log: _crlog.Log | None = None
+        self._write = self._open_and_write
+        self._rotations_at_open = 0
+        self._closed_once = False
+        _handlers.add(self)
+
+    def _forget(self) -> None:
+        """In a forked child: the parent's log stays the parent's, this process opens its own with its first record."""
+        self._log, self._write = None, self._open_and_write
+
+    # Records
+
+    def handle(self, record: logging.LogRecord) -> Any:
+        """As ``logging.Handler.handle``, without its lock: records of several threads need not wait for each other."""
+        rv = self.filter(record)
+        if rv:
+            self.emit(record if rv is True or not isinstance(rv, logging.LogRecord) else rv)
+        return rv
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Formats the record and puts it into the ring. It is out of the process when this returns."""
+        try:
+            message = self.format(record)
+            try:
+                self._write(record.levelno, message)
+            except UnicodeError:
+                self._write(record.levelno, self._encoded(message))
+        except Exception:
+            self.handleError(record)
+
+    def do_write(self, msg: str) -> None:
+        """Writes a text as one record."""
+        self._write(logging.INFO, msg)
+
+    def _open_and_write(self, level: int, message: str | bytes) -> None:
+        log = self._log
+        if log is None:
+            log = self._opened()
+        plain = self._codec() == "utf-8" and self._line_feed() == "\n" and self.unicode_error_policy in _POLICIES
+        self._write = log.write if plain else self._encode_and_write
+        self._write(level, message)
+        if self._closed_once and sys.is_finalizing():
+            self.close()  # nobody will do it later
+
+    def _encode_and_write(self, level: int, message: str | bytes) -> None:
+        log = self._log or self._opened()
+        log.write(level, message if isinstance(message, bytes) else self._encoded(message))
+
+    def _encoded(self, message: str | bytes) -> bytes:
+        if isinstance(message, bytes):
+            return message
+        line_feed = self._line_feed()
+        if line_feed != "\n":
+            message = message.replace("\n", line_feed)
+        return message.encode(self._codec(), self.errors or self.unicode_error_policy)
+
+    def _line_feed(self) -> str:
+        """What a line feed becomes in the file, as with ``open(newline=…)``."""
+        if self.newline is None:
+            return os.linesep
+        return self.newline or "\n"
+
+    def _codec(self) -> str:
+        """The encoding of a record: for UTF-16 and UTF-32 without the mark that would stand in front of each."""
+        name = self.encoding
+        if name is None or name == "locale":
+            name = "utf-8" if sys.flags.utf8_mode else locale.getpreferredencoding(False)
+        name = name.lower().replace("_", "-")
+        if name in ("utf-16", "utf16", "u16", "utf-32", "utf32", "u32"):
+            return f"utf-{name[-2:]}-{'le' if sys.byteorder == 'little' else 'be'}"
+        return "utf-8" if name in ("utf-8", "utf8", "u8", "ascii-utf8") else name
+
+    # The log
+
+    def _log_options(self) -> dict[str, Any]:
+        """The log's options, as in a configuration file."""
+        mask = self.umask if self.umask is not None else _current_umask()
+        end = self.terminator.replace("\n", self._line_feed()) if self._line_feed() != "\n" else self.terminator
+        options: dict[str, Any] = {
+            "max_bytes": max(int(self.maxBytes or 0), 0),
+            "backups": max(int(self.backupCount or 0), 0),
+            "size_rule": "strict" if self.strict_size else "check-before",
+            "mode": f"{(self.chmod if self.chmod is not None else 0o666 & ~mask) | 0o200:04o}",
+            "terminator": end.encode(self._codec(), self.errors or "strict"),
+        }
+        if self.use_gzip:
+            options["compress"] = "gzip"
+        if self.owner:
+            user, group = ("" if part in (None, -1) else str(part) for part in self.owner)
+            options["owner"] = f"{user}:{group}" if group else user or "none"
+        if self.lock_file_directory:
+            options["lock_dir"] = os.path.abspath(self.lock_file_directory)
+        for name, value in (
+            ("when_full", self.overflow),
+            ("durable", self.durable),
+            ("ring_size", self.ring_size),
+            ("segment", self.segment),
+        ):
+            if value is not None:
+                options[name] = value
+        options.update(self._rotation_options())
+        options.update(self.options)
+        return options
+
+    def _rotation_options(self) -> dict[str, Any]:
+        return {}
+
+    def _opened(self) -> _crlog.Log:
+        options = self._log_options()
+        if self.mode.startswith("w") or self.mode.startswith("x"):
+            self._begin_anew(options)
+        log = _crlog.Log(self.baseFilename, options)
+        self._log, self._rotations_at_open = log, log.rotations()
+        if self.debug:
+            self._say(f"opened {self.baseFilename}")
+            for difference in log.differences():
+                self._say(f"the log is open already: {difference}")
+        _close_with_the_worker(self)
+        return log
+
+    def _begin_anew(self, options: dict[str, Any]) -> None:
+        """Modes "w" and "x", for the first process of a log."""
+        place = {name: options[name] for name in ("segment", "lock_dir") if name in options}
+        if _crlog.is_open(self.baseFilename, place):
+            return
+        if self.mode.startswith("x") and not self._closed_once:
+            os.close(os.open(self.baseFilename, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            os.unlink(self.baseFilename)
+        elif self.mode.startswith("w") and os.path.exists(self.baseFilename):
+            os.truncate(self.baseFilename, 0)
+
+    def flush(self) -> None:
+        """Waits until all that any process logged before this call is in the file; ``flush_timeout`` seconds at most, then
+        ``NotFlushed`` is raised, and nothing is lost."""
+        log = self._log
+        if log is not None:
+            log.flush(self.flush_timeout)
+
+    def sync(self) -> None:
+        """The same for the disk."""
+        log = self._log
+        if log is not None:
+            log.sync(self.flush_timeout)
+
+    def close(self) -> None:
+        """Flushes and leaves the log. A record that is logged later opens it again."""
+        log = getattr(self, "_log", None)
+        if log is not None:
+            try:
+                log.flush(self.flush_timeout)
+            finally:
+                self._log, self._write, self._closed_once = None, self._open_and_write, True
+                del log  # the last one leaves; who is the last of all processes drains the ring
+        logging.Handler.close(self)
+
+    def doRollover(self) -> None:
+        """Rotates now, whoever the flusher is, and waits until it is done."""
+        log = self._log or self._opened()
+        log.rotate(self.flush_timeout)
+        self._say(f"rotated {self.baseFilename}")
+
+    def shouldRollover(self, record: logging.LogRecord) -> bool:
+        """Whether the file is full. The flusher decides for itself; this is for those who ask."""
+        log = self._log
+        if log is None or not self.maxBytes or self.maxBytes <= 0:
+            return False
+        size = json.loads(log.stat_json())["file_bytes"]
+        more = len(self._encoded(self.format(record))) + len(self.terminator) if self.strict_size else 0
+        return bool(size + more > self.maxBytes if self.strict_size else size >= self.maxBytes)
+
+    @property
+    def num_rollovers(self) -> int:
+        """Rotations of the log since this handler opened it, whoever made them."""
+        log = self._log
+        return 0 if log is None else max(log.rotations() - self._rotations_at_open, 0)
+
+    def stats(self) -> dict[str, Any]:
+        """All that can be seen of the log: counters, drops, who writes, who flushes. Opens it if it is not open."""
+        log = self._log or self._opened()
+        found: dict[str, Any] = json.loads(log.stat_json())
+        return found
+
+    # What concurrent-log-handler has besides
+
+    @staticmethod
+    def baseLockFilename(baseFilename: str) -> tuple[str, str]:
+        """Directory and name of the lock file that concurrent-log-handler would use, which tells a log from others."""
+        directory, name = os.path.split(baseFilename)
+        name = name[:-4] if name.endswith(".log") else name
+        return directory, f".__{name}.lock"
+
+    def getLockFilename(self, lock_file_directory: str | None = None) -> str:
+        """Path of the lock file: crlog's own if the log is open."""
+        if self._log is not None and lock_file_directory is None:
+            return str(json.loads(self._log.stat_json())["lock_file"])
+        directory, name = self.baseLockFilename(self.baseFilename)
+        return os.path.join(lock_file_directory or directory, name)
+
+    @property
+    def lockFilename(self) -> str:
+        """See :meth:`getLockFilename`."""
+        return self.getLockFilename()
+
+    def do_open(self, mode: str | None = None) -> io.TextIOWrapper:
+        """The log file, opened by itself, for those who want to read it."""
+        return open(self.baseFilename, mode or "r", encoding=self.encoding, newline=self.newline)  # noqa: SIM115
+
+    def do_gzip(self, input_filename: str) -> None:
+        """Packs a file and removes it. Archives of the log are packed by the flusher, see ``use_gzip``."""
+        import gzip
+        import shutil
+
+        with open(input_filename, "rb") as plain, gzip.open(input_filename + ".gz", "wb") as packed:
+            shutil.copyfileobj(plain, packed)
+        os.remove(input_filename)
+
+    def _say(self, text: str) -> None:
+        if self.debug:
+            import threading
+
+            print(f"[{threading.current_thread().name} {os.getpid()} {time.asctime()}] {text}")  # noqa: T201
+
+    # Copies for other processes
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()
+        for name in ("lock", "_log", "_write", "_rotations_at_open", "stream"):
+            state.pop(name, None)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.stream = None
+        self._reset()
+        self.createLock()
+        logging._addHandlerRef(self)  # type: ignore[attr-defined]  # so that logging.shutdown finds it
+
+
+def _current_umask() -> int:
+    try:
+        with open("/proc/self/status", encoding="ascii", errors="replace") as status:
+            lines: Iterable[str] = status
+            return next(int(line.split()[1], 8) for line in lines if line.startswith("Umask:"))
+    except (OSError, StopIteration, ValueError):
+        mask = os.umask(0o022)
+        os.umask(mask)
+        return mask
