@@ -1,5 +1,5 @@
 # `make test` is all a newcomer needs; the other targets are what CI runs besides.
-.PHONY: test setup demo loom mutants fuzz stress soak scribble bench bench-durable doc lint ci clean slow-disk
+.PHONY: test test-python setup demo loom mutants fuzz stress soak scribble bench bench-durable doc lint ci clean slow-disk
 
 CARGO ?= cargo
 LOOM_FLAGS = --cfg loom --cfg debug_assertions
@@ -14,6 +14,11 @@ setup:
 # Everything but the model checker and the long runs: 10 minutes at most on 2 cores.
 test: setup
 	$(CARGO) test --workspace --no-fail-fast
+	python/tests/run.sh
+
+# The Python package alone, in an environment of its own; ARGS go to pytest.
+test-python:
+	python/tests/run.sh $(ARGS)
 
 demo:
 	$(CARGO) run --release --bin crlog -- demo

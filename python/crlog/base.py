@@ -18,6 +18,7 @@ from . import _crlog
 # How long flush() and close() wait for the flusher unless the handler says something else, in seconds.
 FLUSH_TIMEOUT = 30.0
 
+_is_finalizing = sys.is_finalizing
 _POLICIES = ("ignore", "replace", "strict")
 _handlers: weakref.WeakSet[ConcurrentHandler] = weakref.WeakSet()
 
@@ -43,7 +44,7 @@ def _close_with_the_worker(handler: ConcurrentHandler) -> None:
         process, util = sys.modules.get(package + ".process"), sys.modules.get(package + ".util")
         if process is None or util is None:
             continue
-        if getattr(process.current_process(), "_parent_pid", None) == os.getppid():
+        if getattr(process.current_process(), "_parent_pid", None) is not None:
             util.Finalize(None, _close_if_there, args=(weakref.ref(handler),), exitpriority=-1000)
 
 
@@ -125,6 +126,7 @@ class ConcurrentHandler(logging.Handler):
         self._write = self._open_and_write
         self._rotations_at_open = 0
         self._closed_once = False
+        self._options_before: dict[str, Any] | None = None
         _handlers.add(self)
 
     def _forget(self) -> None:
@@ -162,7 +164,7 @@ class ConcurrentHandler(logging.Handler):
         plain = self._codec() == "utf-8" and self._line_feed() == "\n" and self.unicode_error_policy in _POLICIES
         self._write = log.write if plain else self._encode_and_write
         self._write(level, message)
-        if self._closed_once and sys.is_finalizing():
+        if self._closed_once and _is_finalizing():
             self.close()  # nobody will do it later
 
     def _encode_and_write(self, level: int, message: str | bytes) -> None:
@@ -229,7 +231,9 @@ class ConcurrentHandler(logging.Handler):
         return {}
 
     def _opened(self) -> _crlog.Log:
-        options = self._log_options()
+        # An interpreter that is being taken down can compute them no more, but destructors still log.
+        options = self._options_before if _is_finalizing() and self._options_before else self._log_options()
+        self._options_before = options
         if self.mode.startswith("w") or self.mode.startswith("x"):
             self._begin_anew(options)
         log = _crlog.Log(self.baseFilename, options)
@@ -347,7 +351,7 @@ class ConcurrentHandler(logging.Handler):
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
-        for name in ("lock", "_log", "_write", "_rotations_at_open", "stream"):
+        for name in ("lock", "_log", "_write", "_rotations_at_open", "_options_before", "stream"):
             state.pop(name, None)
         return state
 

@@ -80,8 +80,7 @@ class ConcurrentRotatingFileHandler(ConcurrentHandler, logging.handlers.BaseRota
         options: dict[str, Any] = {}
         if self.is_renamed():
             options["names"] = names.numbered(self.baseFilename, self.rotation_filename)
-        _warn_of_rotator(self)
-        return options
+        return _instead_of_rotator(self, options)
 
     def is_renamed(self) -> bool:
         """Whether archives have other names than ``app.log.1``."""
@@ -195,8 +194,7 @@ class ConcurrentTimedRotatingFileHandler(ConcurrentHandler, logging.handlers.Tim
         options: dict[str, Any] = {"rotate_at": " ".join(words), "names": "dated"}
         if self.suffix != self._suffix_of_when or self.is_renamed():
             options["names"] = names.dated(self.baseFilename, self.suffix, self.rotation_filename)
-        _warn_of_rotator(self)
-        return options
+        return _instead_of_rotator(self, options)
 
     def is_renamed(self) -> bool:
         """Whether archives have other names than ``app.log.`` and the date."""
@@ -207,11 +205,18 @@ def _overrides(handler: object, ours: type, method: str) -> bool:
     return getattr(type(handler), method) is not getattr(ours, method)
 
 
-def _warn_of_rotator(handler: logging.handlers.BaseRotatingHandler) -> None:
-    if callable(handler.rotator):
-        warnings.warn(
-            "rotator is not called: the process that rotates may be another one. Use use_gzip or compress to pack archives, "
-            "after_rotate for a program that gets each of them",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+def _instead_of_rotator(handler: logging.handlers.BaseRotatingHandler, options: dict[str, Any]) -> dict[str, Any]:
+    """The process that rotates may be another one, and cannot call a function of this one. What nearly all such functions
+    do, together with a ``namer`` that adds ".gz", crlog does itself."""
+    if not callable(handler.rotator):
+        return options
+    template = options.get("names", "")
+    if template.endswith(".gz"):
+        return {**options, "names": template[:-3], "compress": "gzip"}
+    warnings.warn(
+        "rotator is not called: the process that rotates may be another one. Use use_gzip or compress to pack archives, "
+        "after_rotate for a program that gets each of them",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+    return options

@@ -28,12 +28,9 @@ impl Log {
     /// Opens the log at `path`; `options` as in a configuration file.
     #[new]
     fn new(py: Python<'_>, path: PathBuf, options: &Bound<'_, PyDict>) -> PyResult<Log> {
-        let name: Option<String> = py
-            .import("sys")?
-            .getattr("argv")
-            .and_then(|argv| argv.get_item(0))
-            .and_then(|a| a.extract())
-            .ok();
+        let argv = py.import("sys").and_then(|sys| sys.getattr("argv"));
+        let name: Option<String> =
+            argv.and_then(|argv| argv.get_item(0)).and_then(|first| first.extract()).ok();
         let mut options = options::read(path, options)?;
         if let Some(name) = name.as_deref().map(short).filter(|name| !name.is_empty()) {
             options = options.name(name);
@@ -44,12 +41,13 @@ impl Log {
 
     /// Writes one record of a level of `logging`: text as UTF-8, or bytes, and the terminator. A record that the log's policy
     /// drops because the ring is full is counted, and no error.
-    fn write(&self, py: Python<'_>, level: i64, record: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn write(&self, py: Python<'_>, level: &Bound<'_, PyAny>, record: &Bound<'_, PyAny>) -> PyResult<()> {
         let bytes = match record.cast::<PyString>() {
             Ok(text) => text.to_str()?.as_bytes(), // no copy; UnicodeEncodeError for lone surrogates
             Err(_) => record.cast::<PyBytes>()?.as_bytes(),
         };
-        let severity = severity(level);
+        // A record that somebody made by hand may have no level.
+        let severity = level.extract().map_or(Severity::Info, severity);
         let mut writer = match self.take() {
             Some(writer) => writer,
             None => {

@@ -1,0 +1,28 @@
+#!/bin/sh
+# Builds the Python package as a newcomer would (pip install ./python) into an environment of its own under target/, and
+# runs its tests against what was installed. Arguments go to pytest.
+#
+#     PYTHON=python3.12 python/tests/run.sh -k fork
+set -eu
+cd "$(dirname "$0")/../.."
+python=${PYTHON:-python3}
+if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
+    echo "SKIPPED: the Python package and its tests: no Python of version 3.10 or newer (looked for $python; PYTHON=... names another)"
+    exit 0
+fi
+venv=$PWD/${CARGO_TARGET_DIR:-target}/python
+case ${CARGO_TARGET_DIR:-} in /*) venv=$CARGO_TARGET_DIR/python ;; esac
+version=$("$python" -c 'import sys; print(sys.version)')
+if [ "$(cat "$venv/version" 2>/dev/null)" != "$version" ]; then
+    rm -rf "$venv"
+    "$python" -m venv "$venv" || {
+        echo "the module venv is missing: on Debian, apt-get install python3-venv" >&2
+        exit 1
+    }
+    echo "$version" >"$venv/version"
+fi
+export PIP_DISABLE_PIP_VERSION_CHECK=1
+"$venv/bin/pip" install --quiet -r python/tests/requirements.txt
+"$venv/bin/pip" install --quiet --force-reinstall --no-deps ./python
+cd python/tests
+exec "$venv/bin/python" -m pytest -q "$@"
