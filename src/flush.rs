@@ -369,6 +369,7 @@ impl<'a> Flusher<'a> {
             }
             self.index_batch(batch.bytes);
             self.cell.end += batch.bytes;
+            self.cell.numbers = self.cell.numbers.with(batch.numbers);
             self.commit()?;
             swept.records += batch.records;
             swept.bytes += batch.bytes;

@@ -97,6 +97,7 @@ fn row_json(row: &Row) -> Value {
         "serial": row.serial.map(|serial| serial.to_string()),
         "bytes": row.bytes,
         "written_unix_ns": row.ended_ns,
+        "order_numbers": row.keys.map(|(lowest, highest)| json!({"lowest": lowest, "highest": highest})),
         "verdict": verdict_name(&row.verdict),
         "reason": match &row.verdict {
             Verdict::Goes(reason) => reason_json(reason),

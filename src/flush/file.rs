@@ -1,10 +1,12 @@
 //! The driver's hands on the file: bring it in line with the journal, rotate it, notice what others do to it.
 
+use super::keep::Left;
 use super::{Event, Flusher, Kind, MS, Trouble};
 use crate::pack::worker::origin_of;
 use crate::ring::journal::{Cell, Found};
 use crate::ring::layout::{Counter, Geometry, word};
 use crate::ring::mem::Mem;
+use crate::ring::numbers::Numbers;
 use crate::ring::sweep::{BATCH_BYTES, bump};
 use crate::rotate::name::Packing;
 use crate::rotate::{Action, At, Failure, Machine, Member, Names, Outcome, Stage, Standing, View};
@@ -105,7 +107,8 @@ impl Flusher<'_> {
             sys::dir::sync(&self.at.dir).map_err(|e| Trouble::Io("sync the directory of", e))?;
         }
         let id = file.identity();
-        self.cell = Cell { file: number, end, dev: id.dev, ino: id.ino, op: 0, ..self.cell };
+        let numbers = Numbers::found_with(end);
+        self.cell = Cell { file: number, end, dev: id.dev, ino: id.ino, op: 0, numbers, ..self.cell };
         self.file = Some(file);
         self.begin_index(self.found);
         self.commit()
@@ -182,8 +185,7 @@ impl Flusher<'_> {
 
     /// Rotates now.
     pub(super) fn rotate(&mut self, stage: Stage) -> Result<(), Trouble> {
-        let file_bytes = self.cell.end;
-        let id = self.log_id();
+        let (id, file_bytes) = (self.log_id(), self.cell.end);
         self.know();
         let guessed = self.last_copy.is_some();
         let mut view = self.look(id)?;
@@ -199,7 +201,7 @@ impl Flusher<'_> {
         match outcome {
             Outcome::Rotated | Outcome::Truncated => {
                 let archive = Some(view.archive.as_str()).filter(|_| outcome == Outcome::Rotated);
-                self.tell_rotated(id, file_bytes, archive);
+                self.tell_rotated(archive);
                 self.at.mem().store(word::FLUSHER_ERROR, 0, Relaxed);
                 self.keep_link();
                 (self.tell)(Event::Rotated { file_bytes });
@@ -228,14 +230,18 @@ impl Flusher<'_> {
     /// Runs the rotation machine to its end. What it decides is done here, one system call at a time.
     pub(super) fn run_machine(&mut self, stage: Stage, view: &View) -> Result<Outcome, Trouble> {
         let mut machine = Machine::start(&self.config.policy, &self.at.name, stage, view);
-        let (old, bytes) = (self.log_id(), self.cell.end);
+        let (old, bytes, numbers) = (self.log_id(), self.cell.end, self.cell.numbers);
+        let number = self.cell.file;
         loop {
             let action = machine.next();
             if let Action::Done(outcome) = action {
                 if matches!(outcome, Outcome::Rotated | Outcome::Truncated) {
                     bump(self.at.mem(), Counter::Rotations, 1);
                     self.pack_soon();
-                    self.keep_soon();
+                }
+                if matches!(outcome, Outcome::Rotated | Outcome::Truncated | Outcome::Reopened) {
+                    let left = Left { id: old, number, bytes, keys: numbers.known() };
+                    self.keep_soon(left, outcome == Outcome::Reopened);
                 }
                 if outcome == Outcome::Rotated {
                     self.hook_soon(old, &view.archive, bytes);
@@ -369,6 +375,7 @@ impl Flusher<'_> {
         }
         bump(self.at.mem(), Counter::FileSurprises, 1);
         self.cell.end = self.end_of(file)?;
+        self.cell.numbers = Numbers::found_with(self.cell.end);
         // Never while a batch is prepared: this commit would count it as written.
         self.commit()
     }

@@ -6,6 +6,9 @@
 //! Archives are removed between two sweeps: after rotations, at a take-over, when the configuration has changed, and each minute if there
 //! is a limit that time alone can break. No record and no rotation fails with any of this.
 //!
+//! **Order numbers.** Those of the log are in the journal, hence as exact as the log, whoever is killed. When it is put away, and only then,
+//! they are told the manifest.
+//!
 //! | found | done |
 //! |---|---|
 //! | the manifest cannot be read or written | nothing is removed; told, tried again after 1 s, doubling to 10 min |
@@ -52,11 +55,23 @@ pub(super) struct Keeper {
     /// Not before: however many archives there are, the drain has most of the time.
     rest_ns: u64,
     delay: Duration,
+    left: Option<Left>,
+}
+
+/// The file that was the log until now, as it was left.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Left {
+    pub(super) id: FileId,
+    /// In the journal.
+    pub(super) number: u64,
+    pub(super) bytes: u64,
+    pub(super) keys: Option<(u64, u64)>,
 }
 
 impl Default for Keeper {
     fn default() -> Keeper {
-        Keeper { store: None, seen: None, due: true, next_ns: 0, rest_ns: 0, delay: Duration::ZERO }
+        let delay = Duration::ZERO;
+        Keeper { store: None, seen: None, due: true, next_ns: 0, rest_ns: 0, delay, left: None }
     }
 }
 
@@ -91,8 +106,10 @@ fn live_entry(manifest: &Manifest, id: FileId) -> Option<&Entry> {
 }
 
 impl Flusher<'_> {
-    /// There is a new archive.
-    pub(super) fn keep_soon(&mut self) {
+    /// This file is the log no more: perhaps there is a new archive. If others have moved it, who knows what else they have.
+    pub(super) fn keep_soon(&mut self, left: Left, by_others: bool) {
+        self.keeper.left = Some(left);
+        self.keeper.seen = self.keeper.seen.take().filter(|_| !by_others);
         self.keeper.due = true;
         if self.keeper.delay.is_zero() {
             self.keeper.next_ns = 0;
@@ -174,7 +191,8 @@ impl Flusher<'_> {
     /// Before a rotation: the manifest is read, and knows the live log.
     pub(super) fn know(&mut self) {
         let waits = !self.keeper.delay.is_zero() && sys::monotonic_ns() < self.keeper.next_ns;
-        if self.keeper.store.is_some() || waits || !has_manifest(&self.config) {
+        let known = |store: &Store<Hidden>| live_entry(store.manifest(), self.log_id()).is_some();
+        if self.keeper.store.as_ref().is_some_and(known) || waits || !has_manifest(&self.config) {
             return;
         }
         if let Err(failed) = self.try_to_know() {
@@ -192,13 +210,13 @@ impl Flusher<'_> {
         told.map_err(|why| Failed { doing: "write the manifest", why })
     }
 
-    /// A rotation was made: what was the log, with so many bytes, has this name now, or was emptied.
-    pub(super) fn tell_rotated(&mut self, was: FileId, bytes: u64, archive: Option<&str>) {
-        let log = &self.at.name;
-        let Some(store) = &mut self.keeper.store else { return };
-        let end = Ended { bytes, keys: None, ns: sys::unix_ns() };
-        let put_away = live_entry(store.manifest(), was).cloned().map(|entry| match archive {
-            Some(name) => entry.archived(name_of(log, name), end),
+    /// A rotation was made: what was the log has this name now, or was emptied.
+    pub(super) fn tell_rotated(&mut self, archive: Option<&str>) {
+        let (log, segment) = (&self.at.name, segment_of(self.at));
+        let (Some(store), Some(left)) = (&mut self.keeper.store, self.keeper.left) else { return };
+        let end = Ended { bytes: left.bytes, keys: None, ns: sys::unix_ns() };
+        let put_away = live_entry(store.manifest(), left.id).cloned().map(|entry| match archive {
+            Some(name) => with_numbers(entry.archived(name_of(log, name), end), segment, &left),
             None => entry.removed(),
         });
         let seen = sys::dir::look(&self.at.log_path).ok().flatten();
@@ -268,7 +286,10 @@ impl Flusher<'_> {
 
     /// What happened since the manifest was last told.
     fn bring_up_to_date(&mut self, store: &mut Store<Hidden>, directory: &Directory) -> io::Result<()> {
-        let news = reconcile(store.manifest(), directory);
+        let mut news = reconcile(store.manifest(), directory);
+        if let Some(left) = &self.keeper.left {
+            news = news.into_iter().map(|entry| with_numbers(entry, segment_of(self.at), left)).collect();
+        }
         let told = if news.is_empty() { Ok(()) } else { store.tell(&news) };
         let id = self.log_id();
         if live_entry(store.manifest(), id).is_some() {
@@ -346,8 +367,23 @@ impl Flusher<'_> {
 
 /// The entry of a new log file, of this number in the segment's journal.
 fn begun(at: &Attached, file: u64, manifest: &Manifest, log: &Seen) -> Entry {
-    let segment = u128::from_be_bytes(at.segment.header().uuid);
-    Entry::begun(manifest.next_serial(), segment, file, form_of(log, Name::Log), sys::unix_ns())
+    let form = form_of(log, Name::Log);
+    Entry::begun(manifest.next_serial(), segment_of(at), file, form, sys::unix_ns())
+}
+
+fn segment_of(at: &Attached) -> u128 {
+    u128::from_be_bytes(at.segment.header().uuid)
+}
+
+/// An archive that was left so: with its order numbers, if they are known. They are this segment's, so nothing else stands in it,
+/// though another one may have made it.
+fn with_numbers(entry: Entry, segment: u128, left: &Left) -> Entry {
+    let is_it = |form: &Form| form.id == left.id && form.bytes == left.bytes;
+    let known = left.keys.is_some() && entry.state == State::Archived && entry.keys.is_none();
+    if known && entry.plain.as_ref().is_some_and(is_it) {
+        return Entry { keys: left.keys, segment, file: left.number, ..entry };
+    }
+    entry
 }
 
 fn form_of(seen: &Seen, name: Name) -> Form {

@@ -6,6 +6,7 @@
 
 use super::layout::{CELL_WORDS, LEVELS, journal, word};
 use super::mem::Mem;
+use super::numbers::Numbers;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 /// Where the log file stands after a batch.
@@ -27,6 +28,8 @@ pub struct Cell {
     pub note: Note,
     /// The period of the file, for a rotation by time.
     pub period: Period,
+    /// Order numbers of the file's records.
+    pub numbers: Numbers,
 }
 
 /// A time span, in seconds of the Unix epoch. All zeros: none.
@@ -66,9 +69,9 @@ impl Cell {
     fn words(&self, commit: u64) -> [u64; CELL_WORDS] {
         let [a, b, c] = self.note.upto;
         let [from, until] = [self.period.from, self.period.until].map(i64::cast_unsigned);
-        let (end, note) = (self.end, self.note.id);
-        let mut w =
-            [self.file, end, self.dev, self.ino, self.op, commit, self.index, note, a, b, c, from, until, 0];
+        let [lowest, above] = self.numbers.words();
+        let (Cell { file, end, dev, ino, op, index, .. }, note) = (*self, self.note.id);
+        let mut w = [file, end, dev, ino, op, commit, index, note, a, b, c, from, until, lowest, above, 0];
         w[CELL_WORDS - 1] = check(&w);
         w
     }
@@ -103,8 +106,9 @@ pub fn read<M: Mem>(mem: &M) -> (u64, Found) {
     } else if w[5] == commit && w[CELL_WORDS - 1] == check(&w) {
         let note = Note { id: w[7], upto: [w[8], w[9], w[10]] };
         let period = Period { from: w[11].cast_signed(), until: w[12].cast_signed() };
+        let numbers = Numbers::from_words([w[13], w[14]]);
         let [file, end, dev, ino, op, _, index, ..] = w;
-        Found::Cell(Cell { file, end, dev, ino, op, index, note, period })
+        Found::Cell(Cell { file, end, dev, ino, op, index, note, period, numbers })
     } else {
         Found::Damaged
     };

@@ -8,7 +8,7 @@
 /// `b"CRLOGSEG"` read as a little-endian word; stored last, so a segment without it is half-made.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"CRLOGSEG");
 /// Version of everything in this file. Another version is refused, never guessed at.
-pub const LAYOUT_VERSION: u32 = 3;
+pub const LAYOUT_VERSION: u32 = 4;
 
 /// Byte offsets of the immutable header and the configuration (first page).
 pub mod header {
@@ -73,7 +73,7 @@ pub mod word {
     /// Two journal cells of [`super::CELL_WORDS`] words; cell `COMMIT & 1` is the valid one.
     pub const JOURNAL: usize = 0x1308;
     /// Counters, written by the flusher, indexed by [`super::Counter`].
-    pub const COUNTERS: usize = 0x1400;
+    pub const COUNTERS: usize = 0x1408;
     /// Pid of a sidecar that wants to flush; 0 = none. A hint: its lock is the proof.
     pub const SIDECAR: usize = 0x1500;
     /// Bumped to ask the flusher for a rotation / for a reopening of the file.
@@ -190,7 +190,7 @@ pub mod retired {
 }
 
 /// Words of one journal cell.
-pub const CELL_WORDS: usize = 14;
+pub const CELL_WORDS: usize = 16;
 
 /// Counters in the segment. Each is named in `docs/operating.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

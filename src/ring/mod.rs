@@ -9,6 +9,7 @@ pub mod look;
 pub mod mem;
 pub mod model;
 pub mod note;
+pub mod numbers;
 pub mod reclaim;
 pub mod runs;
 pub mod sweep;

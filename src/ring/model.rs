@@ -203,6 +203,7 @@ impl Flusher {
             self.drainer.prepare(mem);
             self.write(mem, file);
             self.cell.end += b.bytes;
+            self.cell.numbers = self.cell.numbers.with(b.numbers);
             self.drainer.commit(mem, &self.cell)?;
         }
     }

@@ -29,6 +29,7 @@ use super::layout::{
 };
 use super::mem::Mem;
 use super::note::{Fact, Notes, Who};
+use super::numbers::Numbers;
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
 /// Bytes of a batch at most, unless a single record is longer.
@@ -166,6 +167,8 @@ pub struct Batch {
     pub refused: u64,
     /// Lines of crlog's own in it.
     pub notes: u64,
+    /// Order numbers of its records.
+    pub numbers: Numbers,
     /// The record after it wants a rotation first.
     pub rotate: bool,
 }
@@ -721,6 +724,7 @@ impl Drainer {
         self.batch.bytes += file_bytes;
         if rec.kind().is_written() {
             self.batch.records += 1;
+            self.batch.numbers.add(rec.key);
         } else {
             self.batch.lost += 1;
             self.batch.refused += u64::from(rec.kind() == Kind::Refused);

@@ -139,11 +139,11 @@ pub struct Entry {
     pub serial: Serial,
     /// What has become of it.
     pub state: State,
-    /// UUID of the segment that it was begun by, as a big-endian number; 0 = not known.
+    /// UUID of the segment that it was begun by, or whose order numbers `keys` are, as a big-endian number; 0 = not known.
     pub segment: u128,
     /// Its number in that segment's journal.
     pub file: u64,
-    /// Order numbers of its first and last record, as far as they are known.
+    /// The lowest and the highest order number of its records, as far as they are known.
     pub keys: Option<(u64, u64)>,
     /// Wall-clock time of its first write, nanoseconds of the Unix epoch.
     pub begun_ns: u64,
@@ -162,7 +162,7 @@ pub struct Entry {
 pub struct Ended {
     /// Its length.
     pub bytes: u64,
-    /// Order numbers of its first and last record, as far as they are known.
+    /// The lowest and the highest order number of its records, as far as they are known.
     pub keys: Option<(u64, u64)>,
     /// When it was last written to.
     pub ns: u64,

@@ -177,6 +177,8 @@ pub struct Row {
     pub bytes: u64,
     /// When it was last written to, nanoseconds of the Unix epoch.
     pub ended_ns: u64,
+    /// The lowest and the highest order number in it, as far as they are known.
+    pub keys: Option<(u64, u64)>,
     /// What is to become of it.
     pub verdict: Verdict,
 }
@@ -237,7 +239,8 @@ pub fn explain(manifest: &Manifest, directory: &Directory, limits: &Limits, now:
         let reason = reasons.get(serial).copied();
         for seen in &archive.files {
             let verdict = reason.map_or(Verdict::Kept, Verdict::Goes);
-            rows.push(Row { ended_ns: archive.ended_ns(), ..row(seen, Some(*serial), verdict) });
+            let (ended_ns, keys) = (archive.ended_ns(), archive.entry.keys);
+            rows.push(Row { ended_ns, keys, ..row(seen, Some(*serial), verdict) });
         }
     }
     rows.extend(live.iter().map(|seen| {
@@ -252,7 +255,7 @@ pub fn explain(manifest: &Manifest, directory: &Directory, limits: &Limits, now:
 
 fn row(seen: &Seen, serial: Option<Serial>, verdict: Verdict) -> Row {
     let (name, id, bytes, ended_ns) = (seen.name.clone(), seen.id, seen.bytes, seen.modified_ns);
-    Row { name, serial, id, bytes, ended_ns, verdict }
+    Row { name, serial, id, bytes, ended_ns, keys: None, verdict }
 }
 
 type Archives<'a> = BTreeMap<Serial, Standing<'a>>;
@@ -295,6 +298,7 @@ fn gone(manifest: &Manifest, directory: &Directory, archives: &Archives) -> Vec<
         id: FileId::default(),
         bytes: 0,
         ended_ns: entry.ended_ns,
+        keys: entry.keys,
         verdict: Verdict::Gone,
     };
     // Only those that are missed are looked for among all files.

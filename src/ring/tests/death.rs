@@ -1,6 +1,7 @@
 //! Every role killed before every one of its steps. The oracle: what was acknowledged is in the file
 //! exactly once, in order, whole; besides it at most the one record that each killed producer was writing.
 use super::super::append::Producer;
+use super::super::journal::{self, Found};
 use super::super::layout::Geometry;
 use super::super::model::{Flusher, Killed, Mortal, PlainMem, chunks_in_use};
 use super::{SMALL, drain_all, line, lines, segment};
@@ -86,6 +87,14 @@ fn busy_segment(g: Geometry) -> (PlainMem, Vec<String>) {
     (mem, all)
 }
 
+/// What the journal says of the file's order numbers.
+fn numbers(mem: &PlainMem) -> Option<(u64, u64)> {
+    match journal::read(mem).1 {
+        Found::Cell(cell) => cell.numbers.known(),
+        Found::Nothing | Found::Damaged => None,
+    }
+}
+
 fn flush(mem: &PlainMem, g: Geometry, file: &mut Vec<u8>, life: u64) -> bool {
     let mortal = Mortal::new(mem, life);
     killed(|| {
@@ -108,6 +117,7 @@ fn a_flusher_may_die_at_any_step() {
         let dead = flush(&mem, g, &mut file, life);
         drain_all(&mem, g, &mut file);
         assert_eq!(lines(&file), all, "killed at step {life}");
+        assert_eq!(numbers(&mem), Some((0, all.len() as u64 - 1)), "killed at step {life}");
         assert_eq!(chunks_in_use(&mem, g), 0, "killed at step {life}: a chunk leaks");
         if !dead {
             assert!(life > 100);
@@ -154,6 +164,11 @@ fn a_successor_may_die_at_any_step_too() {
             let second_died = flush(&mem, g, &mut file, second);
             drain_all(&mem, g, &mut file);
             assert_eq!(lines(&file), all, "killed at steps {first} and {second}");
+            assert_eq!(
+                numbers(&mem),
+                Some((0, all.len() as u64 - 1)),
+                "killed at steps {first} and {second}"
+            );
             assert_eq!(chunks_in_use(&mem, g), 0, "killed at steps {first} and {second}: a chunk leaks");
             pairs += 1;
             if !second_died {
