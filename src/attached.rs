@@ -363,13 +363,22 @@ impl Attached {
     }
 
     pub(crate) fn help_within(&self, patience: Duration) -> bool {
+        self.take_a_turn(patience, |flusher| flusher.help())
+    }
+
+    /// The same for who has come to have retention applied: that is done, too.
+    pub(crate) fn tend(&self) -> bool {
+        self.take_a_turn(Duration::ZERO, |flusher| flusher.tend())
+    }
+
+    fn take_a_turn(&self, patience: Duration, turn: impl FnOnce(&mut Flusher<'_>) -> bool) -> bool {
         let Ok(lock) = self.lock.again() else { return false };
         if !lock.lock_within(byte::FLUSHER, patience).unwrap_or(false) {
             return false;
         }
         let _limit = SizeLimitIsAnError::new();
         let mut deaf = |_| {};
-        Flusher::take_over(self, &lock, Kind::Helper, &mut deaf).help()
+        turn(&mut Flusher::take_over(self, &lock, Kind::Helper, &mut deaf))
     }
 
     /// True if some flusher holds the lock right now.

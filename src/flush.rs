@@ -289,6 +289,13 @@ impl<'a> Flusher<'a> {
         swept
     }
 
+    /// The same for who has come to have retention applied, and has the time for it.
+    pub(crate) fn tend(&mut self) -> bool {
+        let helped = self.help();
+        self.keep_if_asked();
+        helped
+    }
+
     /// True for a thread that met a limit of its own process. (A sidecar is there to stay, and a helper
     /// ends by itself.)
     pub(crate) fn gives_way(&self) -> bool {

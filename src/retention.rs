@@ -17,8 +17,11 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+mod apply;
+
 pub use crate::rotate::manifest::Serial;
 pub use crate::rotate::retention::{Limits, Reason, Row, Seen, Verdict};
+pub use apply::{Applied, ApplyError};
 
 /// Attempts to see manifest and directory between two rotations, and the pause between them.
 const LOOKS: u32 = 50;

@@ -1,11 +1,11 @@
-//! `crlog retention`: what would be removed of a log's archives, and why.
+//! `crlog retention`: what would be removed of a log's archives, and why; or has it removed.
 
 use crate::args::PlaceArgs;
 use crate::console::{Console, Failure};
 use crate::units::{self, printable, show_bytes, show_count, show_time};
 use clap::Args;
 use crlog::Options;
-use crlog::retention::{Limits, Reason, Retention, Row, Verdict};
+use crlog::retention::{Applied, Limits, Reason, Retention, Row, Verdict};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,14 +14,19 @@ const EXAMPLES: &str = "\
 All limits hold together, and the oldest archives go first. Only files that crlog made and nobody has changed are ever
 removed. Limits that are not given are those of the log, if it is open.
 
-Exit status: 0, or 1 if something cannot be read, 2 for wrong arguments.
+Without --dry-run what has to go is removed at once, by the process that flushes the log. A log that is open has
+its own limits (change them with `crlog set`); those given here are for one that nobody has open.
+
+Exit status: 0, or 1 if something cannot be read or was not done, 2 for wrong arguments.
 
 Examples:
+  crlog retention app.log
+  crlog retention --adopt app.log
   crlog retention --dry-run --backups 10 --keep-age 168h app.log
   crlog retention --dry-run --keep-bytes 5GB --min-free 1GB --json app.log | jq '.files[] | select(.verdict == \"goes\")'
   crlog retention --dry-run --adopt --backups 10 app.log";
 
-/// Show which archives would be removed under which limits, and why
+/// Remove the archives that the limits want gone, or show which those are, and why
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct RetentionArgs {
@@ -30,12 +35,17 @@ pub struct RetentionArgs {
     path: PathBuf,
 
     /// Only show it: nothing is changed here. Whoever flushes the log removes what has to go by itself
-    #[arg(long, required = true)]
+    #[arg(long)]
     dry_run: bool,
 
-    /// As if the files that are called like archives, but that crlog does not know, were its own
+    /// Take in the files that are called like archives, but that crlog does not know, was not told of or that others changed: from
+    /// now on they are its own. With --dry-run: as if they were
     #[arg(long)]
     adopt: bool,
+
+    /// How long to wait for the process that flushes the log
+    #[arg(long, value_name = "TIME", value_parser = units::duration, default_value = "10s", conflicts_with = "dry_run")]
+    timeout: Duration,
 
     /// One JSON object instead of a table
     #[arg(long)]
@@ -61,7 +71,7 @@ pub struct RetentionArgs {
     place: PlaceArgs,
 }
 
-/// Prints the table or the object.
+/// Prints the table or the object, or does it and says what was done.
 pub fn main(args: &RetentionArgs, console: Console) -> Result<u8, Failure> {
     let limits = Limits {
         archives: args.backups,
@@ -70,6 +80,9 @@ pub fn main(args: &RetentionArgs, console: Console) -> Result<u8, Failure> {
         free_bytes: args.min_free,
     };
     let options = args.place.apply(Options::new(&args.path).name("crlog retention"));
+    if !args.dry_run {
+        return apply(args, options, limits, console);
+    }
     let said = options.retention(limits, args.adopt).map_err(Failure::failed)?;
     if args.json {
         console.out(&to_json(&said).to_string());
@@ -77,6 +90,39 @@ pub fn main(args: &RetentionArgs, console: Console) -> Result<u8, Failure> {
         console.out(&table(&said));
     }
     Ok(0)
+}
+
+fn apply(args: &RetentionArgs, options: Options, limits: Limits, console: Console) -> Result<u8, Failure> {
+    let done = options.apply_retention(limits, args.adopt, args.timeout).map_err(Failure::failed)?;
+    if args.json {
+        let rows = |rows: &[Row]| rows.iter().map(row_json).collect::<Vec<_>>();
+        let (removed, left) = (rows(&done.removed), rows(&done.left));
+        console.out(&json!({"adopted": done.adopted, "removed": removed, "left": left}).to_string());
+    } else {
+        console.out(&report(&done).join("\n"));
+    }
+    Ok(u8::from(!done.left.is_empty()))
+}
+
+/// A line for each archive that went or should have, and the sums.
+fn report(done: &Applied) -> Vec<String> {
+    let mut lines = vec![format!("limits: {}", limits(&done.limits))];
+    for (rows, what) in
+        [(&done.removed, "removed"), (&done.left, "could not be removed, or stays with an older one")]
+    {
+        for row in rows {
+            let why = match &row.verdict {
+                Verdict::Goes(reason) => why(reason),
+                other => in_words(other),
+            };
+            lines.push(format!("{} {what}: {why}", printable(&row.name)));
+        }
+    }
+    let (files, bytes) = (done.removed.len(), done.removed.iter().map(|row| row.bytes).sum());
+    let removed = format!("{} removed ({})", count(files, "file"), show_bytes(bytes));
+    let adopted = (done.adopted > 0).then(|| format!("{} taken in, ", count(done.adopted, "file")));
+    lines.push(format!("{}{removed}", adopted.unwrap_or_default()));
+    lines
 }
 
 fn to_json(said: &Retention) -> Value {
@@ -192,9 +238,9 @@ fn sums(said: &Retention) -> Vec<String> {
         vec![format!("{} would go ({}), nothing was changed", count(files, "file"), show_bytes(bytes))];
     let strays = of(|v| matches!(v, Verdict::Unknown | Verdict::Replaced | Verdict::Changed { .. })).count();
     if strays > 0 {
-        let them = if strays == 1 { "it as its own" } else { "them as its own" };
+        let them = if strays == 1 { "it in" } else { "them in" };
         lines.push(format!(
-            "{} called like an archive and left alone: --adopt shows what would be with {them}",
+            "{} called like an archive and left alone: --adopt takes {them}",
             count(strays, "file")
         ));
     }

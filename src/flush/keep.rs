@@ -9,6 +9,8 @@
 //! **Order numbers.** Those of the log are in the journal, hence as exact as the log, whoever is killed. When it is put away, and only then,
 //! they are told the manifest.
 //!
+//! Who asks for it (`crlog retention`) has it done at once, with a fresh look at the directory, by a helper's turn too; and is told how it went.
+//!
 //! | found | done |
 //! |---|---|
 //! | the manifest cannot be read or written | nothing is removed; told, tried again after 1 s, doubling to 10 min |
@@ -20,18 +22,20 @@ use crate::attached::Attached;
 use crate::manifest::{Hidden, Store};
 use crate::options::Config;
 use crate::retention::{enforce, files_of};
-use crate::ring::layout::Counter;
+use crate::ring::layout::{Counter, kept, word};
+use crate::ring::mem::Mem;
 use crate::ring::sweep::bump;
 use crate::rotate::Names;
 use crate::rotate::manifest::{Ended, Entry, Form, Manifest, Name, Stamped, State};
 use crate::rotate::name::Standing;
-use crate::rotate::retention::{Directory, Limits, Now, Reason, Removal, Seen, reconcile};
+use crate::rotate::retention::{Directory, Limits, Now, Reason, Removal, Seen, adopt, reconcile};
 use crate::rotate::schedule::Dated;
 use crate::sys::{self, FileId};
 use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 const RETRY_MIN: Duration = Duration::from_secs(1);
@@ -131,21 +135,58 @@ impl Flusher<'_> {
         limit.min(Duration::from_nanos(wait.max(super::MS)))
     }
 
+    /// Names are as they should be, and ours.
+    fn is_at_rest(&self) -> bool {
+        self.found.is_none() && self.cell.op == 0 && self.retired_ns.is_none()
+    }
+
+    /// Somebody wants it now: the limits applied, and before that perhaps archives taken in that nobody knows.
+    pub(super) fn keep_if_asked(&mut self) {
+        let mem = self.at.mem();
+        let asked = |requests, done| {
+            let asked = mem.load(requests, Relaxed);
+            kept::is_asked(asked, mem.load(done, Relaxed)).then_some((asked, done))
+        };
+        let keep = asked(word::KEEP_REQUESTS, word::KEEP_DONE);
+        let adopt = asked(word::ADOPT_REQUESTS, word::ADOPT_DONE);
+        if (keep.is_none() && adopt.is_none()) || !self.is_at_rest() {
+            return;
+        }
+        self.keeper.seen = None;
+        let now_ns = sys::monotonic_ns();
+        let done = self.keep_now(adopt.is_some());
+        let errno = match &done {
+            Ok(()) => 0,
+            Err(failed) => failed.why.raw_os_error().and_then(|e| e.try_into().ok()).unwrap_or(kept::UNKNOWN),
+        };
+        self.kept(now_ns, done);
+        for (requests, word) in [keep, adopt].into_iter().flatten() {
+            mem.store(word, kept::done(requests, errno), Relaxed);
+        }
+    }
+
     /// Between two sweeps: is there something to tell, or to remove?
     pub(super) fn keep(&mut self, now_ns: u64) {
-        let at_rest = self.found.is_none() && self.cell.op == 0 && self.retired_ns.is_none();
+        if self.kind != Kind::Helper {
+            self.keep_if_asked();
+        }
         if self.retry_ns != 0 && self.config.keep.min_free > 0 && self.keeper.delay.is_zero() {
             self.keep_anew(); // perhaps there is no room
         }
         let not_before = self.keeper.next_ns.max(self.keeper.rest_ns);
-        if self.kind == Kind::Helper || !at_rest || !has_manifest(&self.config) || now_ns < not_before {
+        let may = self.kind != Kind::Helper && self.is_at_rest() && has_manifest(&self.config);
+        if !may || now_ns < not_before {
             return;
         }
         if !self.keeper.due && !has_limits_of_time(&self.config) {
             return;
         }
         self.keeper.due = false;
-        let done = self.keep_now();
+        let done = self.keep_now(false);
+        self.kept(now_ns, done);
+    }
+
+    fn kept(&mut self, now_ns: u64, done: Result<(), Failed>) {
         let end_ns = sys::monotonic_ns();
         self.keeper.rest_ns = end_ns + RESTS * end_ns.saturating_sub(now_ns);
         match done {
@@ -173,9 +214,9 @@ impl Flusher<'_> {
         (self.tell)(Event::Error { what, errno: why.raw_os_error().unwrap_or(0), retry });
     }
 
-    fn keep_now(&mut self) -> Result<(), Failed> {
+    fn keep_now(&mut self, adopting: bool) -> Result<(), Failed> {
         let mut store = self.take_store()?;
-        let done = self.keep_with(&mut store);
+        let done = self.keep_with(&mut store, adopting);
         self.keeper.store = Some(store);
         done
     }
@@ -258,12 +299,16 @@ impl Flusher<'_> {
         Hidden::new(&self.hidden(), self.config.mode, self.syncs_archives())
     }
 
-    fn keep_with(&mut self, store: &mut Store<Hidden>) -> Result<(), Failed> {
+    fn keep_with(&mut self, store: &mut Store<Hidden>, adopting: bool) -> Result<(), Failed> {
         let listing = |why| Failed { doing: "list the archives", why };
         let (at, mut seen) = self.take_seen(store).map_err(listing)?;
         let name = self.at.name.clone();
         let directory = Directory { log: &name, live: Some(self.log_id()), seen: &seen };
-        let told = self.bring_up_to_date(store, &directory);
+        let mut told = self.bring_up_to_date(store, &directory);
+        if adopting {
+            let news = adopt(store.manifest(), &directory);
+            told = store.tell(&news).and(told);
+        }
         let told = told.map_err(|why| Failed { doing: "write the manifest", why });
         let limits = limits_of(&self.config);
         if limits.is_none() {

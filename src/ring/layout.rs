@@ -85,6 +85,13 @@ pub mod word {
     /// How often the configuration was changed: an even one stands in the header, an odd one at
     /// [`super::CONFIG_ODD`]. Changed under byte OPEN of the lock file.
     pub const CONFIG_CHANGES: usize = 0x1528;
+    /// Bumped to ask the flusher to apply the limits of retention at once, / the same, having taken in the archives that the manifest does
+    /// not know.
+    pub const KEEP_REQUESTS: usize = 0x1530;
+    pub const ADOPT_REQUESTS: usize = 0x1540;
+    /// What became of them (written by the flusher): see [`super::kept`].
+    pub const KEEP_DONE: usize = 0x1538;
+    pub const ADOPT_DONE: usize = 0x1548;
     /// Not 0 = this segment is retired: producers move to its successor at their next lease. See [`super::retired`].
     pub const RETIRED: usize = 0x1580;
     /// What a producer does when the ring is full: a word for each severity, in the code of
@@ -179,6 +186,25 @@ pub mod gate {
     pub const NAP: u64 = 1;
     /// It sleeps until it is rung: every record rings.
     pub const SLEEP: u64 = 2;
+}
+
+/// Values of [`word::KEEP_DONE`] and [`word::ADOPT_DONE`]: `requests:48 | errno:16`.
+pub mod kept {
+    /// What there is no errno for.
+    pub const UNKNOWN: u16 = u16::MAX;
+    /// Requests up to this one were served; errno 0 = well.
+    pub const fn done(requests: u64, errno: u16) -> u64 {
+        requests << 16 | errno as u64
+    }
+    /// Errno, if this request was served.
+    pub const fn result(done: u64, request: u64) -> Option<u16> {
+        // Both are taken modulo 2^48.
+        if (done >> 16).wrapping_sub(request) << 16 >= 1 << 63 { None } else { Some(done as u16) }
+    }
+    /// Whether there is one that was not served.
+    pub const fn is_asked(requests: u64, done: u64) -> bool {
+        requests << 16 != done & !0xffff
+    }
 }
 
 /// Values of [`word::RETIRED`].
@@ -654,6 +680,11 @@ pub const fn counter(c: Counter) -> usize {
 }
 
 const _: () = {
+    assert!(kept::result(kept::done(7, 5), 7).is_some() && kept::result(kept::done(7, 5), 8).is_none());
+    assert!(kept::result(kept::done(0, 5), u64::MAX >> 16).is_some());
+    assert!(
+        kept::is_asked(8, kept::done(7, 5)) && !kept::is_asked(7, kept::done(7, 5)) && !kept::is_asked(0, 0)
+    );
     assert!(word::JOURNAL + 2 * CELL_WORDS * 8 <= word::COUNTERS);
     assert!(word::DEATH_TABLE + death::KEPT as usize * death::BYTES <= CONFIG_ODD);
     assert!(CONFIG_ODD + header::CONFIG_BYTES <= CONTROL_END);

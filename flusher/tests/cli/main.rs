@@ -9,6 +9,7 @@ mod pipe;
 mod recover;
 mod refusals;
 mod retention;
+mod retention_applied;
 mod rotate;
 mod runs;
 mod set;

@@ -76,7 +76,7 @@ fn it_says_of_each_file_what_would_become_of_it_and_changes_nothing() {
         "app.log.1      1.0 kB    S  kept",
         "app.log          10 B    S  the live log",
         "2 files would go (2.0 kB), nothing was changed",
-        "1 file called like an archive and left alone: --adopt shows what would be with it as its own",
+        "1 file called like an archive and left alone: --adopt takes it in",
     ];
     // How long ago it was is another matter.
     let words = |line: &str| -> Vec<String> { line.split_whitespace().map(str::to_owned).collect() };
