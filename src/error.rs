@@ -91,6 +91,9 @@ pub enum AppendError {
         "this process is not attached to the log any more and could not attach again: open the log anew to see why"
     )]
     Detached,
+    /// The call waited for room, and what was set by [`Writer::set_interrupt`](crate::Writer::set_interrupt) ended the wait.
+    #[error("the wait for room in the ring was interrupted, and the record was not taken")]
+    Interrupted,
     /// The log is durable throughout, and the disk did not confirm the record. It is in the file or will be, but
     /// may not survive a crash of the machine.
     #[error(

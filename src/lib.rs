@@ -54,7 +54,7 @@ pub use rotate::{Names, SizeRule};
 pub use sidecar::{Control, RunError, Sidecar};
 pub use stats::{Counters, DeathInfo, FlusherInfo, ProducerInfo, Stats};
 pub use sys::SegmentKind;
-pub use writer::{Severity, Writer};
+pub use writer::{Interrupt, Severity, Writer};
 
 /// What the fuzz targets feed, besides [`ring::hostile`].
 #[cfg(any(test, fuzzing))]

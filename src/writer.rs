@@ -71,7 +71,6 @@ const WAIT_MAX: Duration = Duration::from_millis(50);
 /// When a call returns `Ok`, the record is out of the process: it reaches the file even if this
 /// process is killed in the next instant. While the flusher is awake a call makes no system call.
 /// Between records a writer holds at most one chunk of the ring, and nothing that others wait for.
-#[derive(Debug)]
 pub struct Writer {
     core: Arc<Core>,
     at: Arc<Membership>,
@@ -82,6 +81,19 @@ pub struct Writer {
     when_full: Option<WhenFull>,
     durable: bool,
     escape: Escape,
+    interrupt: Option<Interrupt>,
+}
+
+/// Asked while a call waits for room: whether it is to give up.
+pub type Interrupt = Arc<dyn Fn() -> bool + Send + Sync>;
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writer")
+            .field("core", &self.core)
+            .field("producer", &self.producer)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Writer {
@@ -104,12 +116,18 @@ impl Writer {
         };
         let producer = Producer::new(a.geometry, number, hint).named(who, a.config.checksums);
         let (epoch, durable, escape) = (a.born, a.config.durable, a.config.escape);
-        Writer { core, at, producer, epoch, end, end_len, when_full: None, durable, escape }
+        Writer { core, at, producer, epoch, end, end_len, when_full: None, durable, escape, interrupt: None }
     }
 
     /// What this writer does when the ring is full, whatever the log says; `None`: what the log says.
     pub fn set_when_full(&mut self, policy: Option<WhenFull>) {
         self.when_full = policy;
+    }
+
+    /// What is asked some times a second while a call waits for room in the ring; if the answer is true, the call gives up with
+    /// [`AppendError::Interrupted`]. For hosts with signals or deadlines of their own. It must not use this writer.
+    pub fn set_interrupt(&mut self, interrupt: Option<Interrupt>) {
+        self.interrupt = interrupt;
     }
 
     /// Records that this writer has committed, since it was made or attached anew after a fork.
@@ -368,9 +386,9 @@ impl Writer {
     fn attach_again(&mut self) -> Result<(), AppendError> {
         let at = self.core.membership().map_err(|_| AppendError::Detached)?;
         at.0.start_flusher_if(self.core.may_flush());
-        let when_full = self.when_full;
+        let (when_full, interrupt) = (self.when_full, self.interrupt.take());
         *self = Writer::new(Arc::clone(&self.core), at);
-        self.when_full = when_full;
+        (self.when_full, self.interrupt) = (when_full, interrupt);
         Ok(())
     }
 
@@ -393,7 +411,8 @@ impl Writer {
             return Err(Denied::Retired);
         }
         let start = sys::monotonic_ns();
-        let result = wait_for_room(at, self.when_full, severity as u8, start, || again(&mut self.producer));
+        let own = (self.when_full, self.interrupt.as_ref());
+        let result = wait_for_room(at, own, severity as u8, start, || again(&mut self.producer));
         self.count(slot::BLOCKED_NS, sys::monotonic_ns().saturating_sub(start));
         if matches!(result, Err(Denied::Error(AppendError::Full))) {
             self.count_drops(severity, count);
@@ -434,7 +453,7 @@ enum Denied {
 /// whether anybody flushes, and does it itself if not: nobody waits because somebody died.
 fn wait_for_room<T>(
     at: &Arc<Attached>,
-    own: Option<WhenFull>,
+    (own, interrupt): (Option<WhenFull>, Option<&Interrupt>),
     level: u8,
     start: u64,
     mut again: impl FnMut() -> Result<T, Refused>,
@@ -473,6 +492,9 @@ fn wait_for_room<T>(
         } else if !mem.wait(word::SPACE, seen, wait) {
             if !at.help_for(limit < Duration::MAX) {
                 at.ring();
+            }
+            if interrupt.is_some_and(|asked| asked()) {
+                return Err(Denied::Error(AppendError::Interrupted));
             }
             wait = (wait * 2).min(WAIT_MAX);
         }

@@ -1,15 +1,17 @@
 //! A log as a Python object.
 
 use crate::{errors, options};
-use crlog::{AppendError, OpenError, Options, Severity, Writer};
+use crlog::{AppendError, FlushError, Interrupt, OpenError, Options, Severity, Writer};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError, TryLockError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
 
 /// More writers than this at one time are made for one record each.
 const WRITERS_MAX: usize = 64;
+/// How long handlers of signals wait while a call waits.
+const PIECE: Duration = Duration::from_millis(200);
 /// No wait is longer; a year, so that the arithmetic of clocks holds.
 const SECONDS_MAX: f64 = 365.0 * 86400.0;
 
@@ -21,6 +23,9 @@ pub struct Log {
     /// Writers that nobody uses at this moment. Locked for some nanoseconds, never while anything waits, and nobody waits
     /// for it: who does not get it makes a writer for one record. With the interpreter's lock held that does not happen.
     writers: Mutex<Vec<Writer>>,
+    /// What a handler of a signal raised while a call waited.
+    raised: Arc<Mutex<Option<PyErr>>>,
+    interrupt: Interrupt,
 }
 
 #[pymethods]
@@ -36,7 +41,9 @@ impl Log {
             options = options.name(name);
         }
         let log = py.detach(|| options.open()).map_err(|e| errors::open(&e))?;
-        Ok(Log { log: Some(log), writers: Mutex::new(Vec::new()) })
+        let raised = Arc::new(Mutex::new(None));
+        let interrupt = interrupt(&raised);
+        Ok(Log { log: Some(log), writers: Mutex::new(Vec::new()), raised, interrupt })
     }
 
     /// Writes one record of a level of `logging`: text as UTF-8, or bytes, and the terminator. A record that the log's policy
@@ -52,7 +59,9 @@ impl Log {
             Some(writer) => writer,
             None => {
                 let log = self.log()?;
-                py.detach(|| log.writer()).map_err(|e| errors::open(&e))?
+                let mut writer = py.detach(|| log.writer()).map_err(|e| errors::open(&e))?;
+                writer.set_interrupt(Some(Arc::clone(&self.interrupt)));
+                writer
             }
         };
         let done = if writer.log_at_once(severity, bytes) {
@@ -64,20 +73,19 @@ impl Log {
         self.give_back(writer);
         match done {
             Ok(()) | Err(AppendError::Full) => Ok(()),
+            Err(AppendError::Interrupted) => Err(self.raised()),
             Err(e) => Err(errors::append(e)),
         }
     }
 
     /// Waits, `seconds` at most, until all that any process wrote before this call is in the file.
     fn flush(&self, py: Python<'_>, seconds: f64) -> PyResult<()> {
-        let log = self.log()?;
-        py.detach(|| log.flush(limit(seconds))).map_err(|e| errors::flush(&e))
+        self.patiently(py, seconds, crlog::Log::flush)
     }
 
     /// Waits, `seconds` at most, until all that any process wrote before this call is on the disk.
     fn sync(&self, py: Python<'_>, seconds: f64) -> PyResult<()> {
-        let log = self.log()?;
-        py.detach(|| log.sync(limit(seconds))).map_err(|e| errors::flush(&e))
+        self.patiently(py, seconds, crlog::Log::sync)
     }
 
     /// Rotates now, and waits `seconds` at most until it is done.
@@ -119,6 +127,32 @@ impl Log {
         self.log.as_ref().ok_or_else(|| errors::CrlogError::new_err("the log is closed"))
     }
 
+    /// Waits in pieces, so that handlers of signals run meanwhile.
+    fn patiently(
+        &self,
+        py: Python<'_>,
+        seconds: f64,
+        wait: impl Fn(&crlog::Log, Duration) -> Result<(), FlushError> + Sync,
+    ) -> PyResult<()> {
+        let (log, end) = (self.log()?, Instant::now() + limit(seconds));
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            match py.detach(|| wait(log, left.min(PIECE))) {
+                Ok(()) => return Ok(()),
+                Err(FlushError::Timeout { .. }) if left > PIECE => py.check_signals()?,
+                Err(FlushError::Timeout { reason, .. }) => {
+                    return Err(errors::flush(&FlushError::Timeout { waited: limit(seconds), reason }));
+                }
+                Err(e) => return Err(errors::flush(&e)),
+            }
+        }
+    }
+
+    fn raised(&self) -> PyErr {
+        let raised = self.raised.lock().unwrap_or_else(PoisonError::into_inner).take();
+        raised.unwrap_or_else(|| errors::append(AppendError::Interrupted))
+    }
+
     fn take(&self) -> Option<Writer> {
         match self.writers.try_lock() {
             Ok(mut writers) => writers.pop(),
@@ -147,6 +181,18 @@ impl Drop for Log {
         });
         drop(all);
     }
+}
+
+/// Runs Python's handlers of signals that have come, in the main thread; true if one raised something, such as
+/// `KeyboardInterrupt`.
+fn interrupt(raised: &Arc<Mutex<Option<PyErr>>>) -> Interrupt {
+    let raised = Arc::clone(raised);
+    Arc::new(move || {
+        let error = Python::try_attach(|py| py.check_signals().err()).flatten();
+        let Some(error) = error else { return false };
+        *raised.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        true
+    })
 }
 
 fn severity(level: i64) -> Severity {

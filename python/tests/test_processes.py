@@ -198,6 +198,52 @@ def test_signal_handlers_may_log(log: Path, python: Python) -> None:
         assert mine == [f"{who} {i}" for i in range(len(mine))] and len(mine) >= 100
 
 
+def test_ctrl_c_ends_a_call_that_waits_for_room(log: Path, python: Python) -> None:
+    """The flusher is another process, which is stopped."""
+    done = python(
+        """
+        import logging, os, signal, sys, time, crlog
+        handler = lambda: crlog.ConcurrentRotatingFileHandler(sys.argv[1], ring_size="256 KiB")
+        ready, tell = os.pipe()
+        child = os.fork()
+        if child == 0:
+            h = handler()
+            h.emit(logging.makeLogRecord({"msg": "first"}))
+            h.flush()
+            os.write(tell, b"x")
+            time.sleep(60)
+        os.read(ready, 1)
+        h = handler()
+        h.stats()
+        os.kill(child, signal.SIGSTOP)
+        signal.setitimer(signal.ITIMER_REAL, 0.5)
+        signal.signal(signal.SIGALRM, signal.default_int_handler)
+        written = 0
+        try:
+            while True:
+                h.emit(logging.makeLogRecord({"msg": "x" * 1000}))
+                written += 1
+        except KeyboardInterrupt:
+            print("interrupted", written)
+        signal.setitimer(signal.ITIMER_REAL, 0.5)
+        begun = time.monotonic()
+        try:
+            h.flush()
+        except KeyboardInterrupt:
+            print("interrupted", time.monotonic() - begun < 10)
+        finally:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        h.close()
+        print(sum(1 for line in open(sys.argv[1]) if line.startswith("x")) == written)
+        """,
+        log,
+    )
+    first, second, third = done.stdout.splitlines()
+    assert first.startswith("interrupted ") and int(first.split()[1]) > 50
+    assert second == "interrupted True" and third == "True"
+
+
 def test_daemon_threads_that_log_at_the_end_harm_nobody(log: Path, python: Python) -> None:
     python(
         """
