@@ -154,9 +154,18 @@ pub fn enforce<D: Disk>(
     directory: &Directory,
     limits: &Limits,
     now: &Now,
-    mut remove: impl FnMut(&Removal) -> io::Result<bool>,
+    remove: impl FnMut(&Removal) -> io::Result<bool>,
 ) -> (Vec<Removal>, io::Result<()>) {
     let plan = decide(store.manifest(), directory, limits, now);
+    carry_out(store, &plan, remove)
+}
+
+/// The same when it is decided already.
+pub(crate) fn carry_out<D: Disk>(
+    store: &mut Store<D>,
+    plan: &[Removal],
+    mut remove: impl FnMut(&Removal) -> io::Result<bool>,
+) -> (Vec<Removal>, io::Result<()>) {
     let (mut removed, mut told) = (Vec::new(), Ok(()));
     for (i, removal) in plan.iter().enumerate() {
         match remove(removal) {

@@ -5,6 +5,7 @@
 mod common;
 
 use common::{LOG, NAME, Place, ROLE, until};
+use crlog::retention::Limits;
 use crlog::{Compression, Log, Names, Options, Severity};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -107,6 +108,22 @@ fn fewer_backups_take_effect_in_a_numbered_chain_too() {
     log.change(&place.options().backups(2)).unwrap();
     until(LONG, "two are left", || archives(&place.log()) == ["app.log.2", "app.log.1"]);
     assert_eq!(lines(&place.log()), [6, 7]);
+}
+
+#[test]
+fn an_archive_that_was_changed_since_the_last_look_stays() {
+    let place = Place::new();
+    let log = place.options().backups(6).open().unwrap();
+    rotate(&log, 3);
+    until(LONG, "all are known", || place.options().retention(Limits::default(), false).unwrap().known == 4);
+    place.options().apply_retention(Limits::default(), false, LONG).unwrap();
+    // The flusher has looked at the directory a moment ago, and would not look again for a minute.
+    std::fs::write(place.path().join("app.log.3"), "line 77 of somebody else, a little longer than ours\n")
+        .unwrap();
+    log.change(&place.options().backups(1)).unwrap();
+    until(LONG, "the second goes", || !place.path().join("app.log.2").exists());
+    until(LONG, "the flusher is through", || log.stats().counters.removed == 1);
+    assert_eq!(lines(&place.log()), [77, 2]);
 }
 
 #[test]

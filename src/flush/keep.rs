@@ -21,14 +21,14 @@ use super::{Event, Flusher, Kind};
 use crate::attached::Attached;
 use crate::manifest::{Hidden, Store};
 use crate::options::Config;
-use crate::retention::{enforce, files_of};
+use crate::retention::{carry_out, files_of};
 use crate::ring::layout::{Counter, kept, word};
 use crate::ring::mem::Mem;
 use crate::ring::sweep::bump;
 use crate::rotate::Names;
 use crate::rotate::manifest::{Ended, Entry, Form, Manifest, Name, Stamped, State};
 use crate::rotate::name::Standing;
-use crate::rotate::retention::{Directory, Limits, Now, Reason, Removal, Seen, adopt, reconcile};
+use crate::rotate::retention::{Directory, Limits, Now, Reason, Removal, Seen, adopt, decide, reconcile};
 use crate::rotate::schedule::Dated;
 use crate::sys::{self, FileId};
 use std::cmp::Reverse;
@@ -301,6 +301,7 @@ impl Flusher<'_> {
 
     fn keep_with(&mut self, store: &mut Store<Hidden>, adopting: bool) -> Result<(), Failed> {
         let listing = |why| Failed { doing: "list the archives", why };
+        let from_memory = self.keeper.seen.is_some();
         let (at, mut seen) = self.take_seen(store).map_err(listing)?;
         let name = self.at.name.clone();
         let directory = Directory { log: &name, live: Some(self.log_id()), seen: &seen };
@@ -316,17 +317,26 @@ impl Flusher<'_> {
         }
         let free_bytes = sys::dir::free_bytes(&self.at.dir).map_err(listing)?;
         let now = Now { ns: sys::unix_ns(), free_bytes };
+        let plan = decide(store.manifest(), &directory, &limits, &now);
+        if from_memory && !plan.iter().all(|removal| self.is_as_seen(removal)) {
+            return self.keep_with(store, adopting); // with another look at the directory
+        }
         let mut gone = HashSet::new();
         let remove = |removal: &Removal| {
             gone.insert(removal.name.clone());
             self.remove(removal)
         };
-        let (_, done) = enforce(store, &directory, &limits, &now, remove);
+        let (_, done) = carry_out(store, &plan, remove);
         if done.is_ok() {
             seen.retain(|file| !gone.contains(&file.name));
             self.keeper.seen = Some((at, seen));
         }
         told.and(done.map_err(|why| Failed { doing: "remove archives", why }))
+    }
+
+    fn is_as_seen(&self, removal: &Removal) -> bool {
+        let now = sys::dir::look(&self.at.dir.join(&removal.name)).ok().flatten();
+        now.is_some_and(|now| (now.id, now.bytes) == (removal.id, removal.bytes))
     }
 
     /// What happened since the manifest was last told.
