@@ -119,6 +119,7 @@ impl Target {
         let name = name.ok_or_else(|| invalid("its name must be Unicode"))?.to_owned();
         let dir = log_path.parent().map_or_else(|| PathBuf::from("/"), Path::to_owned);
         let config = options.config()?;
+        config.fits(&name)?; // perhaps another name than that of the link by which the log was named
         if config
             .link
             .as_deref()

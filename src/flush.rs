@@ -19,8 +19,8 @@ use crate::ring::layout::{Counter, gate, word};
 use crate::ring::mem::Mem;
 use crate::ring::reclaim::{occupant, take_over};
 use crate::ring::sweep::{Drainer, Manner, Piece, add_mine, bump};
-use crate::rotate::Backoff;
 use crate::rotate::schedule::{Dated, Schedule};
+use crate::rotate::{Backoff, Naming};
 use crate::sys::{self, LockFile, LogFile, byte};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 use std::time::Duration;
@@ -112,7 +112,9 @@ pub(crate) struct Flusher<'a> {
     new_file: Option<LogFile>,
     /// `None`: this log has no index.
     index: Option<Index>,
-    /// The last dated name that was chosen.
+    /// What the log's files are called. The templates from before are known as soon as the manifest was read.
+    naming: Naming,
+    /// The stamp and the number of the last dated name that was chosen.
     last_copy: Option<Dated>,
     /// `None`: no rotation at times.
     schedule: Option<Schedule>,
@@ -174,6 +176,7 @@ impl<'a> Flusher<'a> {
             file: None,
             new_file: None,
             index: config.index.then(Index::default),
+            naming: config.naming(&at.name),
             config,
             last_copy: None,
             schedule,
@@ -484,6 +487,7 @@ impl<'a> Flusher<'a> {
         (self.config, self.config_changes) = self.at.configuration();
         let now_ns = self.drainer.manner.now_ns;
         self.drainer.manner = Manner { now_ns, ..notes::manner(&self.config) };
+        self.rename_from_now_on();
         let (schedule, trouble) = time::schedule_of(&self.config);
         self.schedule = schedule;
         self.tell_zone(trouble);

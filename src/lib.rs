@@ -71,13 +71,12 @@ pub mod names {
 
     /// The files of a log that are there, the oldest first.
     pub fn files(log: &std::path::Path) -> Vec<std::path::PathBuf> {
-        use crate::rotate::Standing;
         let (Some(dir), Some(name)) = (log.parent(), log.file_name().and_then(|n| n.to_str())) else {
             return Vec::new();
         };
         let names = crate::sys::dir::list(dir).unwrap_or_default();
-        let mut found: Vec<_> =
-            names.iter().filter_map(|n| Some((Standing::of(name, n)?, dir.join(n)))).collect();
+        let naming = crate::manifest::naming(dir, name, None);
+        let mut found: Vec<_> = names.iter().filter_map(|n| Some((naming.place(n)?, dir.join(n)))).collect();
         found.sort();
         found.into_iter().rev().map(|(_, path)| path).collect()
     }

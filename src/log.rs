@@ -8,7 +8,6 @@ use crate::ring::layout::{Counter, LEVELS, Phase, State, counter, word};
 use crate::ring::look;
 use crate::ring::mem::Mem;
 use crate::ring::reclaim::{Death, deaths, drops, own_drops, reported};
-use crate::rotate::Standing;
 use crate::segment;
 use crate::stats::{Counters, DeathInfo, FlusherInfo, ProducerInfo, Stats};
 use crate::sys::{Create, FileError, LogFile};
@@ -205,6 +204,7 @@ impl Log {
         let wanted = options.change_wanted()?;
         let at = self.core.membership()?;
         let at = &at.0;
+        wanted.fits(&at.name)?;
         if let Some(bytes) = options.reserve_asked_for() {
             self.set_reserve_bytes(bytes)?;
         }
@@ -421,8 +421,8 @@ fn death_info(d: Death) -> DeathInfo {
 
 fn files(at: &Attached) -> Vec<(String, u64)> {
     let names = crate::sys::dir::list(&at.dir).unwrap_or_default();
-    let mut found: Vec<(Standing, String)> =
-        names.into_iter().filter_map(|n| Some((Standing::of(&at.name, &n)?, n))).collect();
+    let naming = crate::manifest::naming(&at.dir, &at.name, Some(&at.configuration().0));
+    let mut found: Vec<_> = names.into_iter().filter_map(|n| Some((naming.place(&n)?, n))).collect();
     found.sort();
     let size = |name: &String| std::fs::metadata(at.dir.join(name)).map_or(0, |m| m.len());
     found.into_iter().map(|(_, name)| (name.clone(), size(&name))).collect()

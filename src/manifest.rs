@@ -20,7 +20,10 @@
 //! | a file of another version, or larger than [`BYTES_MAX`] | refused, untouched |
 //! | removed, shortened or prolonged by somebody | rewritten with the next change |
 
+use crate::index::directory;
+use crate::options::Config;
 use crate::rotate::manifest::{Entry, FILE, Manifest, NEW_FILE, line::put_entry};
+use crate::rotate::{Naming, Scheme};
 use crate::sys::{self, Create, FileError, LogFile};
 use std::fs::File;
 use std::io::{self, Read};
@@ -30,6 +33,16 @@ use std::path::{Path, PathBuf};
 pub const BYTES_MAX: u64 = 64 << 20;
 /// Not worth rewriting.
 const SMALL_BYTES: u64 = 64 * 1024;
+
+/// The names of a log's files, as the configuration makes them, and as they once were. A manifest that cannot be read knows nothing.
+/// Without a configuration the youngest names that it knows count as the present ones.
+pub(crate) fn naming(dir: &Path, log: &str, config: Option<&Config>) -> Naming {
+    let store = Store::load(Hidden::new(&dir.join(directory(log)), 0, false)).ok();
+    let known: Vec<&str> = store.iter().flat_map(|store| store.manifest().templates()).collect();
+    let youngest = || known.last().and_then(|text| Naming::from_template(log, text).ok());
+    let unsaid = || youngest().unwrap_or_else(|| Naming::plain(log, Scheme::Dated));
+    config.map_or_else(unsaid, |config| config.naming(log)).with_former(known.iter().copied())
+}
 
 /// What the store needs of the world: each is one step, before and after which it may be killed.
 pub trait Disk {
@@ -91,6 +104,15 @@ impl<D: Disk> Store<D> {
             return self.rewrite();
         }
         self.end = Some(longer);
+        Ok(())
+    }
+
+    /// The log has names from this template now: written at once, so that whoever reads the manifest knows them.
+    pub fn learn(&mut self, template: &str) -> io::Result<()> {
+        if self.manifest.learn(template) {
+            self.end = None;
+            return self.tell(&[]);
+        }
         Ok(())
     }
 

@@ -11,7 +11,8 @@ use crate::ring::layout::{Geometry, LEVELS, word};
 use crate::ring::mem::Mem;
 pub use crate::ring::note::Notes;
 use crate::rotate::schedule::{Trigger, TriggerError};
-use crate::rotate::{Names, Policy, SizeRule};
+use crate::rotate::template::Template;
+use crate::rotate::{Names, Naming, Policy, Scheme, SizeRule};
 use crate::sys::{self, Owner, SegmentKind};
 use crate::writer::Severity;
 use std::path::{Path, PathBuf};
@@ -231,12 +232,29 @@ impl Options {
         trigger(text).map(|_| ())
     }
 
-    /// What archives are called; default dated with [`rotate_at`](Options::rotate_at), numbered without. With dated
-    /// names and [`backups`](Options::backups) 0, the default, all archives are kept.
+    /// What archives are called; default dated with [`rotate_at`](Options::rotate_at), numbered without. With dated names, and
+    /// templates with a date or `{seq}`, and [`backups`](Options::backups) 0, the default, all archives are kept.
     #[must_use]
     pub fn names(mut self, names: Names) -> Options {
         self.names = Some(names);
         self
+    }
+
+    /// Whether [`names`](Options::names) takes this template, for a log of that file name; else a sentence that says what can be
+    /// typed.
+    pub fn check_names(template: &str, log: &str) -> Result<(), String> {
+        Template::new(template, log).map(|_| ()).map_err(|e| e.to_string())
+    }
+
+    fn scheme(&self, names: &Names) -> Result<(Scheme, Option<String>), OpenError> {
+        let text = match names {
+            Names::Numbered => return Ok((Scheme::Numbered, None)),
+            Names::Dated => return Ok((Scheme::Dated, None)),
+            Names::Template(text) => text,
+        };
+        let log = self.path.file_name().and_then(|name| name.to_str()).unwrap_or("log");
+        let naming = Naming::from_template(log, text).map_err(|e| OpenError::option(e.to_string()))?;
+        Ok((naming.scheme(), Some(text.clone())))
     }
 
     /// Archives that were last written to longer ago than this are removed; zero (the default): never for their age.
@@ -540,7 +558,8 @@ impl Options {
             )));
         }
         let rotate_at = self.rotate_at.as_deref().map_or(Ok(None), trigger).map_err(OpenError::option)?;
-        let names = if rotate_at.is_some() { Names::Dated } else { Names::Numbered };
+        let by_default = if rotate_at.is_some() { Names::Dated } else { Names::Numbered };
+        let (names, template) = self.scheme(self.names.as_ref().unwrap_or(&by_default))?;
         let file = self.segment != SegmentKind::Shm;
         let notes = if terminator.is_empty() { Notes::Off } else { Notes::Text };
         let config = Config {
@@ -548,7 +567,7 @@ impl Options {
                 max_bytes: self.max_bytes.unwrap_or(0),
                 backups: self.backups.unwrap_or(0),
                 rule: self.size_rule.unwrap_or(SizeRule::Strict),
-                names: self.names.unwrap_or(names),
+                names,
             },
             mode,
             owner: self.owner_asked_for()?.unwrap_or_default(),
@@ -563,6 +582,7 @@ impl Options {
             index: self.index.unwrap_or(false),
             escape: self.escape.unwrap_or_default(),
             rotate_at,
+            template,
             on_start: self.on_start.unwrap_or_default(),
             empty_files: self.empty_files.unwrap_or(false),
             keep: Keep {
@@ -600,9 +620,9 @@ impl Options {
         set(&mut policy.max_bytes, self.max_bytes.as_ref(), &want.max_bytes);
         set(&mut policy.backups, self.backups.as_ref(), &want.backups);
         set(&mut policy.rule, self.size_rule.as_ref(), &want.rule);
-        set(&mut policy.names, self.names.as_ref(), &want.names);
-        if self.rotate_at.is_some() {
-            policy.names = want.names; // dated, unless something else was asked for
+        if self.names.is_some() || self.rotate_at.is_some() {
+            // With times dated, unless something else was asked for.
+            (policy.names, running.template) = (want.names, wanted.template.clone());
         }
         set(&mut running.mode, self.mode.as_ref(), &wanted.mode);
         set(&mut running.owner, self.owner.as_ref(), &wanted.owner);
@@ -667,7 +687,7 @@ impl Options {
         let asked = asked.map(|trigger| shown(trigger.as_ref()));
         let runs = shown(running.rotate_at.as_ref());
         differ(&mut d, "rotate_at", asked.as_ref(), &runs);
-        differ(&mut d, "names", self.names.as_ref(), &p.names);
+        differ(&mut d, "names", self.names.as_ref(), &running.names());
         differ(&mut d, "on_start", self.on_start.as_ref(), &running.on_start);
         differ(&mut d, "empty_files", self.empty_files.as_ref(), &running.empty_files);
         differ(&mut d, "keep_age", self.keep_age.as_ref(), &running.keep.age);

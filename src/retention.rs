@@ -11,6 +11,7 @@ use crate::options::Options;
 use crate::ring::journal::{self, Cell, Found};
 use crate::rotate::manifest::Manifest;
 use crate::rotate::retention::{Directory, Now, Removal, adopt, decide, explain};
+use crate::rotate::{Naming, Scheme};
 use crate::sys::{self, FileId};
 use std::collections::HashSet;
 use std::io;
@@ -77,7 +78,7 @@ fn with_those_of(at: &Attached, limits: Limits) -> Limits {
 
 /// All that is to be known, seen at one time.
 struct Look {
-    log: String,
+    naming: Naming,
     manifest: Manifest,
     damaged: u64,
     live: Option<FileId>,
@@ -96,10 +97,15 @@ fn cell_of(at: Option<&Attached>) -> Option<Cell> {
 fn look(dir: &Path, log: &str, at: Option<&Attached>) -> io::Result<Look> {
     let load = || Store::load(Hidden::new(&dir.join(directory(log)), 0, false));
     let place = |cell: &Cell| (cell.file, cell.dev, cell.ino, cell.op);
+    let present = match at {
+        Some(at) => at.configuration().0.naming(log),
+        None => Naming::plain(log, Scheme::Numbered),
+    };
     let mut looks = 0;
     loop {
         let (before, store) = (cell_of(at), load()?);
-        let seen = files_of(dir, log, store.manifest())?;
+        let naming = present.clone().with_former(store.manifest().templates());
+        let seen = files_of(dir, &naming, store.manifest())?;
         let (after, again) = (cell_of(at), load()?);
         let quiet = before.as_ref().map(place) == after.as_ref().map(place)
             && after.is_none_or(|cell| cell.op == 0)
@@ -109,22 +115,26 @@ fn look(dir: &Path, log: &str, at: Option<&Attached>) -> io::Result<Look> {
             let now = Now { ns: sys::unix_ns(), free_bytes: sys::dir::free_bytes(dir)? };
             let live = after.map(|cell| FileId { dev: cell.dev, ino: cell.ino });
             let (manifest, damaged) = (again.manifest().clone(), again.damaged());
-            return Ok(Look { log: log.to_owned(), manifest, damaged, live, seen, now });
+            return Ok(Look { naming, manifest, damaged, live, seen, now });
         }
         std::thread::sleep(PAUSE);
     }
 }
 
-/// What retention has to see of a log's directory: what begins with the log's name, and what the manifest says is ours.
+/// What retention has to see of a log's directory: what begins with the log's name, what is called like an archive, and what the
+/// manifest says is ours.
 #[doc(hidden)]
-pub fn files_of(dir: &Path, log: &str, manifest: &Manifest) -> io::Result<Vec<Seen>> {
+pub fn files_of(dir: &Path, naming: &Naming, manifest: &Manifest) -> io::Result<Vec<Seen>> {
     let named: HashSet<&str> = manifest.fixed_names().map(|(name, _)| name).collect();
-    sys::dir::files(dir, |name| name.starts_with(log) || named.contains(name))
+    let log = naming.log();
+    sys::dir::files(dir, |name| {
+        name.starts_with(log) || named.contains(name) || naming.standing(name).is_some()
+    })
 }
 
 impl Look {
     fn judged(mut self, limits: Limits, adopting: bool) -> Retention {
-        let directory = Directory { log: &self.log, live: self.live, seen: &self.seen };
+        let directory = Directory { naming: &self.naming, live: self.live, seen: &self.seen };
         let before = self.manifest.entries().count();
         if adopting {
             let news = adopt(&self.manifest, &directory);

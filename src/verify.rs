@@ -9,7 +9,8 @@ use crate::error::OpenError;
 use crate::index::judge::{Facts, Files, Journal, LogFact, Waiting, judge};
 use crate::index::verdict::{Finding, ProducerId, SegmentAccount, Verdict};
 use crate::index::{Drops, HEADER_BYTES, Header, Place, directory, name, parse_name};
-use crate::options::Options;
+use crate::manifest::naming;
+use crate::options::{Config, Options};
 use crate::pack;
 use crate::ring::journal::{self, Cell, Found};
 use crate::ring::layout::{DrainWord, LEVELS, Phase, SlotWord, State, lease, slot};
@@ -52,7 +53,7 @@ impl Options {
             Err(e) => return Err(e),
         };
         let Some(log) = log else {
-            let (facts, mut files) = place.look(u64::MAX).map_err(failed)?;
+            let (facts, mut files) = place.look(u64::MAX, None).map_err(failed)?;
             let mut verdict = judge(&facts, &mut files);
             if !verdict.indexed {
                 without_index(&mut verdict, &facts, &mut files, b"\n");
@@ -149,7 +150,7 @@ impl Where {
             };
             let place = Place::unpack(cell.index);
             let newest = place.map_or(u64::MAX, |p| p.serial);
-            let (mut facts, mut files) = self.look(newest)?;
+            let (mut facts, mut files) = self.look(newest, Some(&at.configuration().0))?;
             files.number = cell.file;
             facts.journal = Some(Journal {
                 uuid: at.segment.header().uuid,
@@ -176,15 +177,16 @@ impl Where {
         }
     }
 
-    fn look(&self, newest: u64) -> io::Result<(Facts, Opened)> {
+    fn look(&self, newest: u64, config: Option<&Config>) -> io::Result<(Facts, Opened)> {
         let mut facts = Facts::default();
         let mut files = Opened { logs: Vec::new(), index: BTreeMap::new(), number: 0, missed: false };
         let mut members = Vec::new();
+        let naming = naming(&self.dir, &self.name, config);
         for name in sys::dir::list(&self.dir)? {
-            members.extend(Standing::of(&self.name, &name).map(|place| (place, name)));
+            members.extend(naming.place(&name).map(|place| (place, name)));
         }
         members.sort();
-        for (i, (place, name)) in members.into_iter().enumerate() {
+        for (i, ((_, place), name)) in members.into_iter().enumerate() {
             let Some((file, id)) = open_known(&self.dir.join(&name))? else {
                 files.missed |= place != Standing::Log;
                 continue;

@@ -148,7 +148,7 @@ fn a_log_that_rotates_at_the_start_does_so_for_its_first_process_only() {
     for names in [Names::Numbered, Names::Dated] {
         let place = Place::new();
         std::fs::write(place.log(), "before\n").unwrap();
-        let options = || place.options().on_start(OnStart::Rotate).names(names).backups(3);
+        let options = || place.options().on_start(OnStart::Rotate).names(names.clone()).backups(3);
         let first = options().open().unwrap();
         first.writer().unwrap().append(b"first").unwrap();
         let second = options().open().unwrap();

@@ -5,6 +5,7 @@ use crate::config::possible;
 use crate::config::setting::Setting;
 use crate::config::settings::{Origin, Settings};
 use crate::console::{Console, Failure};
+use crate::paths::real_path;
 use crate::units;
 use clap::Args;
 use crlog::{Options, SegmentKind};
@@ -203,7 +204,7 @@ impl LogArgs {
     /// The library's options for these arguments.
     pub fn options(&self, name: &str) -> Result<Options, Failure> {
         let settings = self.settings.settings();
-        match possible::of_one(&settings, &Origin::CommandLine).first() {
+        match possible::of_one(&settings, &Origin::CommandLine, &real_path(&self.path)).first() {
             Some(problem) => Err(Failure::usage(problem)),
             None => Ok(settings.apply(Options::new(&self.path).name(name))),
         }

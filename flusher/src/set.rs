@@ -52,7 +52,7 @@ pub struct SetArgs {
     #[arg(long, value_name = "TIMES", value_parser = typed("rotate_at"))]
     rotate_at: Option<Setting>,
 
-    /// What archives are called from now on: numbered or dated
+    /// What archives are called from now on: numbered, dated, or a template
     #[arg(long, value_name = "HOW", value_parser = typed("names"))]
     names: Option<Setting>,
 

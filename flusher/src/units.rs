@@ -246,12 +246,25 @@ pub fn times(text: &str) -> Result<String, String> {
     Options::check_times(text).map(|()| text.to_owned())
 }
 
-/// `numbered` or `dated`.
+/// `numbered`, `dated`, or a template.
 pub fn names(text: &str) -> Result<Names, String> {
     match text {
         "numbered" => Ok(Names::Numbered),
         "dated" => Ok(Names::Dated),
-        _ => Err("use numbered or dated".into()),
+        // What depends on the log's name is asked of each log: none is called like this.
+        _ if text.contains('{') => {
+            Options::check_names(text, "-.x").map(|()| Names::Template(text.to_owned()))
+        }
+        _ => Err("use numbered, dated, or a template such as '{stem}.{date:%Y-%m-%d}{ext}'".into()),
+    }
+}
+
+/// The same as it is typed.
+pub fn show_names(names: &Names) -> String {
+    match names {
+        Names::Numbered => "numbered".into(),
+        Names::Dated => "dated".into(),
+        Names::Template(text) => text.clone(),
     }
 }
 

@@ -24,7 +24,7 @@ pub fn read(path: PathBuf, given: &Bound<'_, PyDict>) -> PyResult<Options> {
         let read = key.read(&Given { what: &what, base: Path::new("") });
         all.put(read.map_err(|e| PyValueError::new_err(format!("{name}: {e}")))?, Origin::CommandLine);
     }
-    if let Some(problem) = possible::of_one(&all, &Origin::CommandLine).first() {
+    if let Some(problem) = possible::of_one(&all, &Origin::CommandLine, &path).first() {
         return Err(PyValueError::new_err(problem.to_string()));
     }
     let mut options = all.apply(Options::new(path));

@@ -9,7 +9,7 @@ use crate::ring::mem::Mem;
 use crate::ring::numbers::Numbers;
 use crate::ring::sweep::{BATCH_BYTES, bump};
 use crate::rotate::name::Packing;
-use crate::rotate::{Action, At, Failure, Machine, Member, Names, Outcome, Stage, Standing, View};
+use crate::rotate::{Action, At, Failure, Machine, Member, Outcome, Stage, Standing, View};
 use crate::sys::{self, Create, FileId, LogFile};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -145,12 +145,10 @@ impl Flusher<'_> {
 
     /// The name that a rotation has given to the file `id`, if one has.
     fn archived_as(&self, id: FileId, names: &[String]) -> Result<Option<String>, Trouble> {
-        let numbered = self.config.policy.names == Names::Numbered;
-        let newest = Member::NEWEST.name(&self.at.name);
-        let may_be = |name: &&String| match Standing::of(&self.at.name, name) {
-            Some(Standing::Dated(_)) => !numbered,
-            Some(_) => numbered && **name == newest,
-            None => false,
+        let may_be = |name: &&String| match self.naming.present(name) {
+            Some(Standing::Dated(_)) => true,
+            Some(Standing::Numbered(member)) => member == Member::NEWEST,
+            Some(Standing::Log) | None => false,
         };
         for name in names.iter().filter(may_be) {
             if self.identity_of(name)? == Some(id) {
@@ -171,7 +169,7 @@ impl Flusher<'_> {
 
     /// Opens the journalled file, under whatever name of the directory it has by now.
     pub(super) fn find(&self, id: FileId, view: &View) -> Result<Option<LogFile>, Trouble> {
-        let ours = |name: &&String| name.starts_with(&self.at.name);
+        let ours = |name: &&String| name.starts_with(&self.at.name) || self.naming.standing(name).is_some();
         for name in view.names.iter().filter(ours) {
             if self.identity_of(name)? == Some(id) {
                 let file = LogFile::open(&self.at.dir.join(name), self.config.mode, Create::Never)?;
@@ -229,7 +227,7 @@ impl Flusher<'_> {
 
     /// Runs the rotation machine to its end. What it decides is done here, one system call at a time.
     pub(super) fn run_machine(&mut self, stage: Stage, view: &View) -> Result<Outcome, Trouble> {
-        let mut machine = Machine::start(&self.config.policy, &self.at.name, stage, view);
+        let mut machine = Machine::start(&self.config.policy, &self.naming, stage, view);
         let (old, bytes, numbers) = (self.log_id(), self.cell.end, self.cell.numbers);
         let number = self.cell.file;
         loop {
@@ -310,7 +308,7 @@ impl Flusher<'_> {
 
     /// Which file of the index an archive is: of a packed one, what it was made of.
     fn logged_as(&self, name: &str) -> Result<Option<FileId>, Trouble> {
-        let packing = Standing::of(&self.at.name, name).map_or(Packing::Plain, |place| place.packing());
+        let packing = self.naming.standing(name).map_or(Packing::Plain, |place| place.packing());
         let origin = self.hold(name).filter(|_| packing != Packing::Plain);
         let origin = origin.and_then(|file| origin_of(packing, &file));
         match origin {

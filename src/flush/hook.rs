@@ -18,7 +18,6 @@ use crate::attached::Attached;
 use crate::hook::{Hook, Job, Run, retry_after};
 use crate::ring::layout::Counter;
 use crate::ring::sweep::bump;
-use crate::rotate::Standing;
 use crate::sys::{self, FileId};
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -152,7 +151,7 @@ impl<'a> Flusher<'a> {
             return Some(self.at.dir.join(&of.name));
         }
         let names = sys::dir::list(&self.at.dir).ok()?;
-        let ours = |name: &&String| Standing::of(&self.at.name, name).is_some();
+        let ours = |name: &&String| self.naming.standing(name).is_some();
         let name = names.iter().filter(ours).find(|name| **name != self.at.name && is_it(name))?;
         Some(self.at.dir.join(name))
     }

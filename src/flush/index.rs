@@ -16,12 +16,12 @@ use crate::index::{
     Batch, Died, Drops, Entry, FILE_BYTES_MAX, HEADER_BYTES, Header, Place, Run, Skip, Skipped, Why, code,
     directory, name, parse_name,
 };
+use crate::manifest::naming;
 use crate::pack::worker::origin_of;
 use crate::ring::journal::{self, Found};
 use crate::ring::layout::Counter;
 use crate::ring::mem::Mem;
 use crate::ring::sweep::{Piece, bump};
-use crate::rotate::Standing;
 use crate::rotate::name::Packing;
 use crate::sys::{self, Create, FileId, LogFile};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -436,8 +436,9 @@ fn prune(at: &Attached, newest: &Header, origins: &mut HashMap<FileId, Option<Be
 fn chain(at: &Attached, origins: &mut HashMap<FileId, Option<Begun>>) -> io::Result<HashSet<FileId>> {
     let mut ids = HashSet::new();
     let before = std::mem::take(origins);
+    let naming = naming(&at.dir, &at.name, Some(&at.configuration().0));
     for name in sys::dir::list(&at.dir)? {
-        let Some(place) = Standing::of(&at.name, &name) else { continue };
+        let Some(place) = naming.standing(&name) else { continue };
         let path = at.dir.join(&name);
         let Some(id) = sys::dir::identity_at(&path)? else { continue };
         let packing = place.packing();

@@ -25,11 +25,11 @@ use crate::retention::{carry_out, files_of};
 use crate::ring::layout::{Counter, kept, word};
 use crate::ring::mem::Mem;
 use crate::ring::sweep::bump;
-use crate::rotate::Names;
 use crate::rotate::manifest::{Ended, Entry, Form, Manifest, Name, Stamped, State};
 use crate::rotate::name::Standing;
 use crate::rotate::retention::{Directory, Limits, Now, Reason, Removal, Seen, adopt, decide, reconcile};
 use crate::rotate::schedule::Dated;
+use crate::rotate::{Naming, Scheme};
 use crate::sys::{self, FileId};
 use std::cmp::Reverse;
 use std::collections::HashSet;
@@ -81,7 +81,7 @@ impl Default for Keeper {
 
 /// Whether archives are the manifest's business.
 fn has_manifest(config: &Config) -> bool {
-    config.policy.names == Names::Dated
+    config.policy.names == Scheme::Dated
         || config.policy.backups > 0
         || has_limits_of_time(config)
         || config.keep.bytes > 0
@@ -226,7 +226,26 @@ impl Flusher<'_> {
             return Ok(store);
         }
         self.last_copy = None; // it may know of higher numbers
-        Store::load(self.hidden_store()).map_err(|why| Failed { doing: "read the manifest", why })
+        let store = Store::load(self.hidden_store());
+        let mut store = store.map_err(|why| Failed { doing: "read the manifest", why })?;
+        self.know_names(&mut store)?;
+        Ok(store)
+    }
+
+    /// Templates that the log once had are known to us, and the one that it has now to the manifest.
+    fn know_names(&mut self, store: &mut Store<Hidden>) -> Result<(), Failed> {
+        let learned = self.naming.template().map_or(Ok(()), |template| store.learn(template));
+        self.naming = self.naming.clone().with_former(store.manifest().templates());
+        learned.map_err(|why| Failed { doing: "write the manifest", why })
+    }
+
+    /// Names may be made otherwise from now on.
+    pub(super) fn rename_from_now_on(&mut self) {
+        let before: Vec<String> =
+            self.naming.former().chain(self.naming.template()).map(str::to_owned).collect();
+        let naming = self.config.naming(&self.at.name);
+        self.naming = naming.with_former(before.iter().map(String::as_str));
+        (self.keeper.store, self.keeper.seen) = (None, None);
     }
 
     /// Before a rotation: the manifest is read, and knows the live log.
@@ -244,8 +263,8 @@ impl Flusher<'_> {
     fn try_to_know(&mut self) -> Result<(), Failed> {
         let mut store = self.take_store()?;
         let (at, seen) = self.take_seen(&store).map_err(|why| Failed { doing: "list the archives", why })?;
-        let name = self.at.name.clone();
-        let directory = Directory { log: &name, live: Some(self.log_id()), seen: &seen };
+        let naming = self.naming.clone();
+        let directory = Directory { naming: &naming, live: Some(self.log_id()), seen: &seen };
         let told = self.bring_up_to_date(&mut store, &directory);
         (self.keeper.store, self.keeper.seen) = (Some(store), Some((at, seen)));
         told.map_err(|why| Failed { doing: "write the manifest", why })
@@ -253,11 +272,11 @@ impl Flusher<'_> {
 
     /// A rotation was made: what was the log has this name now, or was emptied.
     pub(super) fn tell_rotated(&mut self, archive: Option<&str>) {
-        let (log, segment) = (&self.at.name, segment_of(self.at));
+        let (naming, segment) = (&self.naming, segment_of(self.at));
         let (Some(store), Some(left)) = (&mut self.keeper.store, self.keeper.left) else { return };
         let end = Ended { bytes: left.bytes, keys: None, ns: sys::unix_ns() };
         let put_away = live_entry(store.manifest(), left.id).cloned().map(|entry| match archive {
-            Some(name) => with_numbers(entry.archived(name_of(log, name), end), segment, &left),
+            Some(name) => with_numbers(entry.archived(name_of(naming, name), end), segment, &left),
             None => entry.removed(),
         });
         let seen = sys::dir::look(&self.at.log_path).ok().flatten();
@@ -277,13 +296,13 @@ impl Flusher<'_> {
         let recent = |(at, _): &(u64, Vec<Seen>)| now_ns.saturating_sub(*at) < nanos(EVERY);
         match self.keeper.seen.take().filter(recent) {
             Some(seen) => Ok(seen),
-            None => Ok((now_ns, files_of(&self.at.dir, &self.at.name, store.manifest())?)),
+            None => Ok((now_ns, files_of(&self.at.dir, &self.naming, store.manifest())?)),
         }
     }
 
     /// A rotation by us: the log has this name now, and there is a new one.
     fn see_rotated(&mut self, archive: Option<&str>, log: Option<Seen>) {
-        let dated = self.config.policy.names == Names::Dated;
+        let dated = self.config.policy.names == Scheme::Dated;
         let Some((at, mut seen)) = self.keeper.seen.take().filter(|_| dated) else { return };
         let Some(log) = log else { return };
         seen.retain(|file| file.name != self.at.name);
@@ -303,8 +322,8 @@ impl Flusher<'_> {
         let listing = |why| Failed { doing: "list the archives", why };
         let from_memory = self.keeper.seen.is_some();
         let (at, mut seen) = self.take_seen(store).map_err(listing)?;
-        let name = self.at.name.clone();
-        let directory = Directory { log: &name, live: Some(self.log_id()), seen: &seen };
+        let naming = self.naming.clone();
+        let directory = Directory { naming: &naming, live: Some(self.log_id()), seen: &seen };
         let mut told = self.bring_up_to_date(store, &directory);
         if adopting {
             let news = adopt(store.manifest(), &directory);
@@ -374,8 +393,8 @@ impl Flusher<'_> {
 
     /// The log is about to get this name. If that cannot be written down, it gets it all the same.
     pub(super) fn reserve(&mut self, archive: &str) {
-        let (id, log) = (self.log_id(), &self.at.name);
-        let Some(dated) = Dated::parse(log, archive) else { return };
+        let id = self.log_id();
+        let Some(Standing::Dated(Reverse(dated))) = self.naming.present(archive) else { return };
         let Some(store) = &mut self.keeper.store else { return };
         let Some(entry) = live_entry(store.manifest(), id).cloned() else { return };
         let stamped = Stamped { stamp: dated.stamp, copy: dated.copy };
@@ -398,7 +417,7 @@ impl Flusher<'_> {
     /// This file is about to get the name of a packed archive, which was made of that one.
     pub(super) fn tell_packing(&mut self, plain: FileId, packed: &Path, name: &str) {
         let form =
-            sys::dir::look(packed).ok().flatten().map(|seen| form_of(&seen, name_of(&self.at.name, name)));
+            sys::dir::look(packed).ok().flatten().map(|seen| form_of(&seen, name_of(&self.naming, name)));
         self.tell_of_archive(plain, |entry| form.map(|form| entry.packing(form)));
     }
 
@@ -445,8 +464,8 @@ fn form_of(seen: &Seen, name: Name) -> Form {
     Form { id: seen.id, born_ns: seen.born_ns, bytes: seen.bytes, name }
 }
 
-fn name_of(log: &str, name: &str) -> Name {
-    match Standing::of(log, name) {
+fn name_of(naming: &Naming, name: &str) -> Name {
+    match naming.standing(name) {
         Some(Standing::Dated(Reverse(_))) | None => Name::Fixed(name.to_owned()),
         Some(Standing::Numbered(_)) => Name::Chain,
         Some(Standing::Log) => Name::Log,

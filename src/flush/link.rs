@@ -10,7 +10,6 @@
 //! | it cannot be made (rights, disk full) | told once; likewise. The log goes on |
 
 use super::{Event, Flusher, Kind};
-use crate::rotate::Standing;
 use crate::sys;
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -33,7 +32,7 @@ impl Flusher<'_> {
             let file = old.file_name().and_then(|n| n.to_str());
             plain
                 && old.parent() == Some(&self.at.dir)
-                && file.is_some_and(|n| Standing::of(name, n).is_some())
+                && file.is_some_and(|n| self.naming.standing(n).is_some())
         };
         let done = if link == self.at.log_path { Err(itself()) } else { sys::point(&link, &target, is_ours) };
         match done {

@@ -195,7 +195,7 @@ impl Flusher<'_> {
 
     fn archives(&self) -> io::Result<Vec<Archive>> {
         let names = sys::dir::list(&self.at.dir)?;
-        Ok(archives(&self.at.name, &names, &self.config.policy))
+        Ok(archives(&self.naming, &names, self.config.policy.backups))
     }
 
     /// The archive that this file is now; `None` if it is none any more, or on its way out.

@@ -109,7 +109,7 @@ impl Flusher<'_> {
     fn sync_all(&mut self) -> io::Result<()> {
         if !self.archives_synced {
             for name in sys::dir::list(&self.at.dir)? {
-                if Standing::of(&self.at.name, &name).is_some_and(|place| place != Standing::Log)
+                if self.naming.standing(&name).is_some_and(|place| place != Standing::Log)
                     && let Ok(archive) =
                         LogFile::open(&self.at.dir.join(&name), self.config.mode, Create::Never)
                 {

@@ -12,10 +12,12 @@ use crate::ring::layout::word;
 use crate::ring::mem::Mem;
 use crate::rotate::name::Packing;
 use crate::rotate::schedule::{Armed, Dated, Due, Precision, Schedule};
-use crate::rotate::{Failure, Member, Names};
+use crate::rotate::{Failure, Member, Scheme, Standing};
 use crate::sys::{self, LogFile};
 use jiff::Timestamp;
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
+use std::cmp::Reverse;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -59,7 +61,7 @@ impl Flusher<'_> {
     }
 
     fn needs_period(&self) -> bool {
-        self.schedule.is_some() || self.config.policy.names == Names::Dated
+        self.schedule.is_some() || self.config.policy.names == Scheme::Dated
     }
 
     /// For a file that this segment has not had before, while it is still as it was found.
@@ -158,18 +160,22 @@ impl Flusher<'_> {
 
     /// What the log file is to be called when it is put away now.
     pub(super) fn archive_name(&mut self, names: &[String]) -> Result<String, Trouble> {
-        let log = &self.at.name;
-        if self.config.policy.names == Names::Numbered {
-            return Ok(Member::NEWEST.name(log));
+        if self.config.policy.names == Scheme::Numbered {
+            return Ok(self.naming.member(Member::NEWEST));
         }
-        let existing: Vec<Dated> = names.iter().filter_map(|name| Dated::parse(log, name)).collect();
-        let stamp = self.stamp();
+        let dated = |name: &String| match self.naming.present(name)? {
+            Standing::Dated(Reverse(dated)) => Some(dated),
+            Standing::Log | Standing::Numbered(_) => None,
+        };
+        let existing: Vec<Dated> = names.iter().filter_map(dated).collect();
+        let (start, precision) = self.named_after();
+        let stamp = self.naming.stamp(start, precision);
         let never_given = self.copy_never_given(&stamp, &existing);
         let never_given =
             never_given.map(|copy| Dated { stamp: stamp.clone(), copy, packing: Packing::Plain });
         let next = never_given.or_else(|| Dated::next(&stamp, &existing));
         let next = next.ok_or(Trouble::Rotation(Failure::Exists))?;
-        let name = next.name(log);
+        let name = self.naming.dated(start, precision, next.copy);
         self.last_copy = Some(next);
         Ok(name)
     }
@@ -177,22 +183,24 @@ impl Flusher<'_> {
     /// The same without a look at the directory, if the last archive had the same stamp: so a rotation takes no longer
     /// beside a thousand archives. If somebody has taken the name meanwhile, the rotation fails, and is tried again with a look.
     pub(super) fn next_copy(&mut self) -> Option<String> {
-        let last = self.last_copy.as_ref().filter(|_| self.config.policy.names == Names::Dated)?;
-        if last.stamp != self.stamp() {
+        let last = self.last_copy.as_ref().filter(|_| self.config.policy.names == Scheme::Dated)?;
+        let (start, precision) = self.named_after();
+        if last.stamp != self.naming.stamp(start, precision) {
             return None;
         }
         let next = Dated::next(&last.stamp, [last])?;
-        let name = next.name(&self.at.name);
+        let name = self.naming.dated(start, precision, next.copy);
         self.last_copy = Some(next);
         Some(name)
     }
 
-    fn stamp(&self) -> String {
+    /// The time after which the log file is called when it is put away now, and how much of it is said without a template.
+    fn named_after(&self) -> (DateTime, Precision) {
         let now = now();
         let armed = armed(self.cell.period).unwrap_or(Armed { from: now, until: Timestamp::MAX });
         match &self.schedule {
-            Some(schedule) => schedule.stamp(armed, now),
-            None => Precision::Second.stamp(TimeZone::system().to_datetime(armed.from)),
+            Some(schedule) => (schedule.named_after(armed, now), schedule.precision()),
+            None => (TimeZone::system().to_datetime(armed.from), Precision::Second),
         }
     }
 

@@ -1,11 +1,12 @@
 //! The configuration that the segment carries: encoded, read, changed while others read it.
 
-use super::{CHUNK_BYTES, Escape, Fsync, Notes, OnStart, WhenFull, shown};
+use super::{CHUNK_BYTES, Escape, Fsync, Notes, OnStart, Options, WhenFull, shown};
+use crate::error::OpenError;
 use crate::pack::Compression;
 use crate::ring::layout::{CONFIG_ODD, LEVELS, header, word};
 use crate::ring::mem::Mem;
 use crate::rotate::schedule::Trigger;
-use crate::rotate::{Names, Policy, SizeRule};
+use crate::rotate::{Names, Naming, Policy, Scheme, SizeRule};
 use crate::sys::{Owner, Rights};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Duration;
@@ -29,6 +30,8 @@ pub(crate) struct Config {
     pub(crate) index: bool,
     pub(crate) escape: Escape,
     pub(crate) rotate_at: Option<Trigger>,
+    /// What archives are called, if the policy's scheme does not say all.
+    pub(crate) template: Option<String>,
     pub(crate) on_start: OnStart,
     pub(crate) empty_files: bool,
     pub(crate) keep: Keep,
@@ -64,7 +67,7 @@ impl Live {
     }
 }
 
-pub(super) const CONFIG_VERSION: u64 = 3;
+pub(super) const CONFIG_VERSION: u64 = 4;
 /// A user or group that is not set.
 pub(super) const NOBODY: u32 = u32::MAX;
 const WORDS: usize = header::CONFIG_BYTES / 8;
@@ -83,6 +86,7 @@ pub(super) const TEXTS_MAX: usize = header::CONFIG_BYTES - 8 * (TEXTS + 2);
 /// Kinds of texts.
 pub(super) const ROTATE_AT: u8 = 1;
 pub(super) const LINK: u8 = 2;
+pub(super) const NAMES: u8 = 3;
 
 /// Texts one after the other, each behind its kind and its length.
 struct Texts<'a>(&'a [u8]);
@@ -179,7 +183,7 @@ impl Config {
             ("backups", self.policy.backups.to_string()),
             ("size_rule", rule.to_owned()),
             ("rotate_at", shown(self.rotate_at.as_ref())),
-            ("names", lower(format!("{:?}", self.policy.names))),
+            ("names", self.template.clone().unwrap_or_else(|| lower(format!("{:?}", self.policy.names)))),
             ("keep_age", format!("{}s", self.keep.age.as_secs())),
             ("keep_bytes", self.keep.bytes.to_string()),
             ("min_free", self.keep.min_free.to_string()),
@@ -192,6 +196,26 @@ impl Config {
             ("notes", lower(format!("{:?}", self.notes))),
             ("death_notes", if self.death_notes { "yes" } else { "no" }.to_owned()),
         ]
+    }
+
+    /// What the files of a log of that name are called.
+    pub(crate) fn naming(&self, log: &str) -> Naming {
+        Naming::new(log, self.policy.names, self.template.as_deref())
+    }
+
+    /// Whether archives of a log of that name can be called so.
+    pub(crate) fn fits(&self, log: &str) -> Result<(), OpenError> {
+        let check = |template: &String| Options::check_names(template, log).map_err(OpenError::option);
+        self.template.as_ref().map_or(Ok(()), check)
+    }
+
+    /// As it was asked for.
+    pub(crate) fn names(&self) -> Names {
+        match (&self.template, self.policy.names) {
+            (Some(template), _) => Names::Template(template.clone()),
+            (None, Scheme::Numbered) => Names::Numbered,
+            (None, Scheme::Dated) => Names::Dated,
+        }
     }
 
     /// What the log's files are made with.
@@ -212,6 +236,9 @@ impl Config {
         }
         if let Some(link) = &self.link {
             put_text(&mut texts, LINK, link);
+        }
+        if let Some(template) = &self.template {
+            put_text(&mut texts, NAMES, template);
         }
         texts
     }
@@ -267,16 +294,17 @@ impl Config {
         let t = w[5].to_le_bytes();
         let texts =
             bytes[8 * (TEXTS + 1)..header::CONFIG_BYTES - 8].get(..usize::try_from(w[TEXTS]).ok()?)?;
-        let (mut rotate_at, mut link) = (None, None);
+        let (mut rotate_at, mut link, mut template) = (None, None, None);
         for text in Texts(texts) {
             match text? {
                 (ROTATE_AT, text) => rotate_at = Some(text.parse().ok()?),
                 (LINK, text) => link = Some(text.to_owned()),
+                (NAMES, text) => template = Some(text.to_owned()),
                 _ => return None,
             }
         }
         let id = |word: u64| Some(word as u32).filter(|id| *id != NOBODY);
-        let names = if w[13] >> 18 & 1 == 0 { Names::Numbered } else { Names::Dated };
+        let names = if w[13] >> 18 & 1 == 0 { Scheme::Numbered } else { Scheme::Dated };
         let rule = if w[2] >> 32 == 0 { SizeRule::Strict } else { SizeRule::CheckBefore };
         Some(Config {
             policy: Policy { max_bytes: w[1], backups: w[2] as u32, rule, names },
@@ -305,6 +333,7 @@ impl Config {
                 _ => Escape::Lines,
             },
             rotate_at,
+            template,
             on_start: if w[13] & 16 == 0 { OnStart::Append } else { OnStart::Rotate },
             empty_files: w[13] & 32 != 0,
             keep: Keep { age: Duration::from_nanos(w[16]), bytes: w[17], min_free: w[18] },

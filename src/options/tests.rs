@@ -32,7 +32,12 @@ fn a_configuration_survives_its_encoding() {
             };
             let o = if full == WhenFull::Block { o } else { o.rotate_at("daily 03:00 Europe/Berlin") };
             let o = o.keep_age(Duration::from_secs(7)).keep_bytes(u64::MAX).min_free(MIB);
-            let o = o.empty_files(full == WhenFull::Drop).names(Names::Dated);
+            let o = o.empty_files(full == WhenFull::Drop).names(match full {
+                WhenFull::Block => Names::Numbered,
+                WhenFull::Drop => Names::Template("{stem}.{n}{ext}".into()),
+                WhenFull::WriteThrough => Names::Template("{name}.{date:%d ü}.{seq}".into()),
+                WhenFull::BlockFor(_) => Names::Dated,
+            });
             let o = if full == WhenFull::Drop { o.on_start(OnStart::Rotate) } else { o };
             let c = o.notes(Notes::Json).size_rule(SizeRule::CheckBefore).config().unwrap();
             assert_eq!(

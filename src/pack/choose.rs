@@ -4,7 +4,7 @@
 
 use crate::rotate::name::{Packing, Standing};
 use crate::rotate::schedule::Dated;
-use crate::rotate::{Member, Names, Policy};
+use crate::rotate::{Member, Naming};
 use std::cmp::Reverse;
 
 /// An archive that may be packed, or is.
@@ -26,21 +26,19 @@ impl Archive {
     }
 }
 
-/// The archives that have names as the policy makes them, newest first. Of a numbered chain, what is on its way out or stands
+/// The archives that have names as they are made now, newest first. Of a numbered chain, what is on its way out or stands
 /// beyond its end is left alone.
 #[must_use]
-pub fn archives(log: &str, names: &[String], policy: &Policy) -> Vec<Archive> {
-    let of = |name: &String| match Standing::of(log, name)? {
+pub fn archives(naming: &Naming, names: &[String], backups: u32) -> Vec<Archive> {
+    let of = |name: &String| match naming.present(name)? {
         Standing::Log => None,
         Standing::Dated(Reverse(dated)) => {
             let (packing, place) = (dated.packing, Dated { packing: Packing::Plain, ..dated });
-            let named = policy.names == Names::Dated;
-            named.then(|| (Standing::Dated(Reverse(place)), packing, name.clone()))
+            Some((Standing::Dated(Reverse(place)), packing, name.clone()))
         }
         Standing::Numbered(member) => {
             let place = Member { packing: Packing::Plain, ..member };
-            let named = policy.names == Names::Numbered && member.number <= policy.backups;
-            let stays = named && member.number != Member::OUT;
+            let stays = member.number <= backups && member.number != Member::OUT;
             stays.then(|| (Standing::Numbered(place), member.packing, name.clone()))
         }
     };

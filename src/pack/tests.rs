@@ -1,7 +1,7 @@
 //! Packing and unpacking, what a packed file says of itself, and what is packed next.
 use super::choose::{Archive, archives, candidates, pairs};
 use super::*;
-use crate::rotate::{Names, Policy};
+use crate::rotate::{Naming, Scheme};
 use proptest::prelude::*;
 
 const ORIGIN: Origin = Origin { dev: 7, ino: 77, bytes: 0, modified_ns: 1_700_000_000_123_456_789, begun: 3 };
@@ -113,12 +113,12 @@ fn names(names: &[&str]) -> Vec<String> {
     names.iter().map(|n| (*n).to_owned()).collect()
 }
 
-fn numbered(backups: u32) -> Policy {
-    Policy { backups, ..Policy::default() }
+fn numbered() -> Naming {
+    Naming::plain("app.log", Scheme::Numbered)
 }
 
 fn chosen(of: &[&str], delay: u32) -> Vec<String> {
-    let all = archives("app.log", &names(of), &numbered(9));
+    let all = archives(&numbered(), &names(of), 9);
     candidates(&all, delay).map(|a| a.name.clone()).collect()
 }
 
@@ -166,14 +166,13 @@ fn dated_archives_are_packed_in_the_order_of_time_and_only_if_names_are_dated() 
         "app.log.2026-05-01.1",
         "app.log.2026-13-01",
     ]);
-    let policy = Policy { names: Names::Dated, ..Policy::default() };
-    let all = archives("app.log", &of, &policy);
+    let all = archives(&Naming::plain("app.log", Scheme::Dated), &of, 0);
     let plain: Vec<&str> = candidates(&all, 1).map(|a| a.name.as_str()).collect();
     assert_eq!(plain, ["app.log.2026-05-01.10", "app.log.2026-05-01.2", "app.log.2026-05-01"]);
     assert!(
         pairs(&all).any(|(a, b)| (&*a.name, &*b.name) == ("app.log.2026-05-01.1", "app.log.2026-05-01.1.gz"))
     );
-    let all = archives("app.log", &of, &numbered(9));
+    let all = archives(&numbered(), &of, 9);
     let plain: Vec<&str> = candidates(&all, 0).map(|a| a.name.as_str()).collect();
     assert_eq!(plain, ["app.log.1"]);
 }
@@ -181,9 +180,9 @@ fn dated_archives_are_packed_in_the_order_of_time_and_only_if_names_are_dated() 
 #[test]
 fn a_pair_has_one_number_or_stands_as_a_rotation_leaves_it() {
     let all = archives(
-        "app.log",
+        &numbered(),
         &names(&["app.log.1.gz", "app.log.2", "app.log.2.gz", "app.log.3", "app.log.4.zst"]),
-        &numbered(9),
+        9,
     );
     let found: Vec<_> = pairs(&all).map(|(a, b)| (a.name.as_str(), b.name.as_str())).collect();
     let expected =
@@ -217,7 +216,7 @@ proptest! {
     ) {
         let name = |(number, packing): &(u32, usize)| format!("app.log.{number}{}", ["", ".gz", ".zst"][*packing]);
         let all: Vec<String> = present.iter().map(name).collect();
-        let archives: Vec<Archive> = archives("app.log", &all, &numbered(backups));
+        let archives: Vec<Archive> = archives(&numbered(), &all, backups);
         let numbers: std::collections::BTreeSet<u32> =
             present.iter().map(|(number, _)| *number).filter(|n| *n <= backups).collect();
         let expected: Vec<String> = numbers

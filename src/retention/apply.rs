@@ -211,8 +211,9 @@ fn keep(
     has_index: bool,
 ) -> io::Result<bool> {
     let mut store = Store::load(Hidden::new(&target.dir.join(directory(&target.name)), mode, true))?;
-    let seen = files_of(&target.dir, &target.name, store.manifest())?;
-    let directory = Directory { log: &target.name, live: Some(file.identity()), seen: &seen };
+    let naming = crate::manifest::naming(&target.dir, &target.name, None);
+    let seen = files_of(&target.dir, &naming, store.manifest())?;
+    let directory = Directory { naming: &naming, live: Some(file.identity()), seen: &seen };
     let news = reconcile(store.manifest(), &directory);
     if !news.is_empty() {
         store.tell(&news)?;

@@ -10,6 +10,11 @@ use std::fs;
 use std::io::Write;
 
 const LOG: &str = "app.log";
+
+fn naming() -> Naming {
+    Naming::plain(LOG, Scheme::Dated)
+}
+
 const GIVEN: &str = "given";
 const KEPT: usize = 4;
 /// Not ours, whatever they are called, with a number that no log of ours has.
@@ -29,7 +34,8 @@ impl Worker<'_> {
             fs::File::create_new(dir.join(LOG)).unwrap();
         }
         let seen = worker.seen();
-        let news = reconcile(worker.store.manifest(), &Directory { log: LOG, live: None, seen: &seen });
+        let news =
+            reconcile(worker.store.manifest(), &Directory { naming: &naming(), live: None, seen: &seen });
         worker.store.tell(&news).unwrap();
         if worker.live().is_none() {
             let begun = worker.begun();
@@ -39,7 +45,7 @@ impl Worker<'_> {
     }
 
     fn seen(&self) -> Vec<Seen> {
-        files_of(self.dir, LOG, self.store.manifest()).unwrap()
+        files_of(self.dir, &naming(), self.store.manifest()).unwrap()
     }
 
     fn live(&self) -> Option<Entry> {
@@ -80,7 +86,7 @@ impl Worker<'_> {
         let limits = Limits { archives: Some(KEPT as u32), ..Limits::default() };
         let now = Now { ns: sys::unix_ns(), free_bytes: 0 };
         let remove = |removal: &Removal| remove_if(&self.dir.join(&removal.name), removal.id);
-        let directory = Directory { log: LOG, live: None, seen: &seen };
+        let directory = Directory { naming: &naming(), live: None, seen: &seen };
         let (_, done) = enforce(&mut self.store, &directory, &limits, &now, remove);
         done.unwrap();
     }

@@ -7,6 +7,10 @@ use std::path::PathBuf;
 
 const LOG: &str = "app.log";
 
+fn naming() -> Naming {
+    Naming::plain(LOG, Scheme::Numbered)
+}
+
 struct Place {
     dir: tempfile::TempDir,
     store: Store<Hidden>,
@@ -58,8 +62,8 @@ impl Place {
         limits: Limits,
         remove: impl FnMut(&Removal) -> io::Result<bool>,
     ) -> (Vec<String>, io::Result<()>) {
-        let seen = files_of(self.dir.path(), LOG, self.store.manifest()).unwrap();
-        let directory = Directory { log: LOG, live: None, seen: &seen };
+        let seen = files_of(self.dir.path(), &naming(), self.store.manifest()).unwrap();
+        let directory = Directory { naming: &naming(), live: None, seen: &seen };
         let now = Now { ns: sys::unix_ns(), free_bytes: sys::dir::free_bytes(self.dir.path()).unwrap() };
         let (removed, done) = enforce(&mut self.store, &directory, &limits, &now, remove);
         (removed.into_iter().map(|removal| removal.name).collect(), done)
@@ -143,8 +147,8 @@ fn one_that_cannot_be_removed_keeps_the_younger_ones() {
 fn killed_before_the_manifest_was_told_the_next_start_finds_out() {
     let mut place = Place::with(3);
     fs::remove_file(place.path("app.log.3")).unwrap();
-    let seen = files_of(place.dir.path(), LOG, place.store.manifest()).unwrap();
-    let news = reconcile(place.store.manifest(), &Directory { log: LOG, live: None, seen: &seen });
+    let seen = files_of(place.dir.path(), &naming(), place.store.manifest()).unwrap();
+    let news = reconcile(place.store.manifest(), &Directory { naming: &naming(), live: None, seen: &seen });
     assert_eq!(news.len(), 1);
     place.store.tell(&news).unwrap();
     assert_eq!(place.retain(1), ["app.log.2"]);
@@ -175,9 +179,9 @@ fn a_log_that_nobody_has_open_can_be_looked_at_without_changing_anything() {
 fn a_thousand_archives_are_decided_on_within_milliseconds() {
     let mut place = Place::with(1_000);
     let begun = std::time::Instant::now();
-    let seen = files_of(place.dir.path(), LOG, place.store.manifest()).unwrap();
+    let seen = files_of(place.dir.path(), &naming(), place.store.manifest()).unwrap();
     let listed = begun.elapsed();
-    let directory = Directory { log: LOG, live: None, seen: &seen };
+    let directory = Directory { naming: &naming(), live: None, seen: &seen };
     let limits = Limits { archives: Some(999), ..Limits::default() };
     let plan = decide(place.store.manifest(), &directory, &limits, &Now::default());
     println!("listed in {listed:?}, decided in {:?}", begun.elapsed() - listed);

@@ -1,8 +1,8 @@
 //! Random histories: records, rotations, kills, failures, other hands in the directory, and new
 //! configurations, in any order; what must hold is checked after every event.
-use super::model::{Disk, Driver, Fate, Fault, Killed, LOG};
+use super::model::{Disk, Driver, Fate, Fault, Killed, LOG, with_templates};
 use super::tests::{DIRECTORIES, FAILURES, assert_logs_on, assert_whole, take_over};
-use super::{Names, Policy, SizeRule};
+use super::{Policy, Scheme, SizeRule};
 use proptest::prelude::*;
 
 /// What happens next in a random history.
@@ -100,10 +100,12 @@ proptest! {
         backups in 0..5u32,
         strict: bool,
         dated: bool,
+        templates: bool,
         events in prop::collection::vec(any_event(), 1..60),
     ) {
         let rule = if strict { SizeRule::Strict } else { SizeRule::CheckBefore };
-        let mut policy = Policy { max_bytes, backups, rule, names: if dated { Names::Dated } else { Names::Numbered } };
+        let mut policy = Policy { max_bytes, backups, rule, names: if dated { Scheme::Dated } else { Scheme::Numbered } };
+        with_templates(templates);
         let mut disk = Disk::with(DIRECTORIES[start]);
         let mut driver = take_over(&mut disk, policy);
         for event in &events {

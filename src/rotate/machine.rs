@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! let stage = policy.stage();                     // to rotate now; at a take-over: the journal's
-//! let mut machine = Machine::start(&policy, log, stage, &view);
+//! let mut machine = Machine::start(&policy, &naming, stage, &view);
 //! let outcome = loop {
 //!     match machine.next() {
 //!         Action::Done(outcome) => break outcome,
@@ -20,7 +20,8 @@
 //! from the journal.
 use super::chain::{Chain, Move};
 use super::name::Member;
-use super::policy::{Names, Policy};
+use super::naming::Naming;
+use super::policy::{Policy, Scheme};
 
 /// What the journal says is under way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,7 +79,7 @@ pub enum At {
 /// What the driver saw in the log's directory, just before the machine was started.
 #[derive(Clone, Debug)]
 pub struct View {
-    /// The names of the directory's entries, in any order. Names that are not UTF-8 are left out:
+    /// The names of the directory's entries, in any order. Scheme that are not UTF-8 are left out:
     /// they cannot be archives of a log whose name is.
     pub names: Vec<String>,
     /// Where the journalled file is.
@@ -189,14 +190,14 @@ enum Step {
 /// One run, from a stage and a view to an outcome.
 #[derive(Clone, Debug)]
 pub struct Machine {
-    log: String,
+    naming: Naming,
     stage: Stage,
     /// Where the journalled file is by now.
     at: At,
     /// Number 0 is in it exactly if the journalled file is at the log's name.
     chain: Chain,
     keeps_backups: bool,
-    names: Names,
+    names: Scheme,
     archive: String,
     step: Step,
 }
@@ -207,12 +208,12 @@ impl Machine {
     /// `stage` is the journal's at a take-over or after [`Outcome::Held`], and [`Policy::stage`] to
     /// rotate now. A take-over commits the stage once more, which changes nothing.
     #[must_use]
-    pub fn start(policy: &Policy, log: &str, stage: Stage, view: &View) -> Self {
-        let numbered = policy.names == Names::Numbered;
-        let archives = view.names.iter().filter_map(|name| Member::parse(log, name).filter(|_| numbered));
+    pub fn start(policy: &Policy, naming: &Naming, stage: Stage, view: &View) -> Self {
+        let numbered = policy.names == Scheme::Numbered;
+        let archives = view.names.iter().filter_map(|name| naming.as_member(name).filter(|_| numbered));
         let live = (view.at == At::Same).then_some(Member::LOG);
         let mut machine = Self {
-            log: log.to_owned(),
+            naming: naming.clone(),
             stage,
             at: view.at,
             chain: Chain::new(archives.chain(live), policy.backups),
@@ -233,13 +234,15 @@ impl Machine {
         match self.step {
             Step::Journal => Action::Journal(self.stage),
             Step::Shift(Move::Remove(member)) | Step::Drop(member, _) => {
-                Action::Remove { name: member.name(&self.log) }
+                Action::Remove { name: self.naming.member(member) }
             }
             Step::Shift(Move::Rename { from, to }) => self.rename(from, to),
             Step::Truncate => Action::Truncate,
             Step::Create => Action::Create,
-            Step::PutAway => Action::Rename { from: self.log.clone(), to: self.archive.clone() },
-            Step::PutBack(_) => Action::Rename { from: self.archive.clone(), to: self.log.clone() },
+            Step::PutAway => Action::Rename { from: self.naming.log().to_owned(), to: self.archive.clone() },
+            Step::PutBack(_) => {
+                Action::Rename { from: self.archive.clone(), to: self.naming.log().to_owned() }
+            }
             Step::Finish(_) => Action::Finish,
             Step::Abandon(_) => Action::Abandon,
             Step::Done(outcome) => Action::Done(outcome),
@@ -255,14 +258,14 @@ impl Machine {
     }
 
     fn rename(&self, from: Member, to: Member) -> Action {
-        Action::Rename { from: from.name(&self.log), to: to.name(&self.log) }
+        Action::Rename { from: self.naming.member(from), to: self.naming.member(to) }
     }
 
     /// The first step behind the journal's.
     fn first_step(&self) -> Step {
         match (self.at, self.stage) {
             (At::Same, Stage::None) => Step::Done(Outcome::Unchanged),
-            (At::Same, Stage::Rotate) if self.names == Names::Dated => Step::PutAway,
+            (At::Same, Stage::Rotate) if self.names == Scheme::Dated => Step::PutAway,
             (At::Same, Stage::Rotate) if self.keeps_backups => self.shift_or_create(),
             (At::Same, Stage::Truncate) if !self.keeps_backups => Step::Truncate,
             (At::Same, Stage::Rotate | Stage::Truncate) => Step::Abandon(Outcome::Unchanged),

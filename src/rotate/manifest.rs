@@ -19,6 +19,7 @@
 //!
 //! | the flusher | tells |
 //! |---|---|
+//! | has names from another template | all of itself, with [`Manifest::learn`] |
 //! | opens a new log file | [`Entry::begun`] |
 //! | is about to rename the log to a dated name | [`Entry::reserved`] |
 //! | has made the new log file | [`Entry::archived`] for the old one, `begun` for the new one |
@@ -48,6 +49,8 @@ pub use stamps::Stamps;
 pub const FILE: &str = "manifest";
 /// The file that is to replace it.
 pub const NEW_FILE: &str = "manifest.new";
+/// So many templates are remembered.
+pub const TEMPLATES_MAX: usize = 8;
 
 /// Number of a file: the higher, the younger.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -259,6 +262,8 @@ pub struct Manifest {
     /// Which entry a file is of: inode, device, entry.
     owners: BTreeSet<(u64, u64, Serial)>,
     stamps: Stamps,
+    /// Templates of names that the log has had, the youngest last.
+    templates: Vec<String>,
     /// Number of the last file that was begun.
     last: u64,
 }
@@ -286,6 +291,23 @@ impl Manifest {
     pub fn fixed_names(&self) -> impl Iterator<Item = (&str, Serial)> {
         let of = |entry| Entry::forms(entry).filter_map(|(form, _)| Some((form.fixed()?, entry.serial)));
         self.entries().flat_map(of)
+    }
+
+    /// Templates of names that the log has had, the youngest last.
+    pub fn templates(&self) -> impl Iterator<Item = &str> {
+        self.templates.iter().map(String::as_str)
+    }
+
+    /// The log has names from this template now. True if that was not the youngest one known.
+    pub fn learn(&mut self, template: &str) -> bool {
+        if self.templates.last().is_some_and(|youngest| youngest == template) {
+            return false;
+        }
+        self.templates.retain(|known| known != template);
+        self.templates.push(template.to_owned());
+        let many = self.templates.len().saturating_sub(TEMPLATES_MAX);
+        self.templates.drain(..many);
+        true
     }
 
     /// Number of the next file to be begun. Never given twice.

@@ -57,20 +57,25 @@
 //! **Dated names.** The log is renamed once, to a name that the driver found free; nothing is shifted, and removing old
 //! archives is not the machine's business. Everything else is the same. [`schedule`] says when, and what the name is.
 //!
+//! **Names** of both kinds may come from a [`template`]; [`naming`] makes them, and knows those that were made before.
+//!
 //! **Closed files** are compressed by runs of their own (`src/flush/pack.rs`). [`manifest`] has what is known of them,
 //! [`retention`] which of them have to go.
 mod chain;
 pub mod machine;
 pub mod manifest;
 pub mod name;
+pub mod naming;
 pub mod policy;
 pub mod retention;
 pub mod retry;
 pub mod schedule;
+pub mod template;
 
 pub use machine::{Action, At, Failure, Machine, Outcome, Stage, View};
 pub use name::{Member, Standing};
-pub use policy::{Names, Policy, SizeRule};
+pub use naming::Naming;
+pub use policy::{Names, Policy, Scheme, SizeRule};
 pub use retry::Backoff;
 
 #[cfg(test)]

@@ -4,8 +4,11 @@
 //! destroyed is remembered with its reason: `dropped` by the machine, `lost` by someone else.
 #![allow(clippy::panic)]
 use super::name::{Member, Packing};
-use super::schedule::Dated;
-use super::{Action, At, Backoff, Failure, Machine, Names, Outcome, Policy, Stage, View};
+use super::schedule::{Dated, Precision};
+use super::{Action, At, Backoff, Failure, Machine, Naming, Outcome, Policy, Scheme, Stage, Standing, View};
+use jiff::civil::date;
+use std::cell::Cell;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) const LOG: &str = "app.log";
@@ -13,6 +16,46 @@ pub(super) const LOG: &str = "app.log";
 pub(super) const DAY: &str = "2026-05-01";
 /// The number of the first dated archive, higher than that of any other.
 const DATED: u32 = 1_000_000;
+
+thread_local! {
+    /// Whether the machine makes names from templates.
+    static TEMPLATES: Cell<bool> = const { Cell::new(false) };
+}
+
+/// From here on, in this thread.
+pub(super) fn with_templates(yes: bool) {
+    TEMPLATES.set(yes);
+}
+
+/// What the files of a log with this policy are called.
+pub(super) fn naming(policy: &Policy) -> Naming {
+    let template = match policy.names {
+        Scheme::Numbered => "{stem}.{n}{ext}",
+        Scheme::Dated => "{{old}} {name}, {date:%d.%m.%Y}-{seq}",
+    };
+    Naming::new(LOG, policy.names, Some(template).filter(|_| TEMPLATES.get()))
+}
+
+/// The disk has names without a template, and the machine its own: one for one.
+fn machine_name(naming: &Naming, name: &str) -> String {
+    let day = date(2026, 5, 1).at(0, 0, 0, 0);
+    match (naming.scheme(), Member::parse(LOG, name), Dated::parse(LOG, name)) {
+        (Scheme::Numbered, Some(member), _) => naming.member(member),
+        (Scheme::Dated, _, Some(dated)) if dated.packing == Packing::Plain => {
+            naming.dated(day, Precision::Day, dated.copy)
+        }
+        _ => name.to_owned(),
+    }
+}
+
+fn disk_name(naming: &Naming, name: &str) -> String {
+    match naming.present(name) {
+        Some(Standing::Numbered(member)) => member.name(LOG),
+        Some(Standing::Dated(Reverse(dated))) => Dated { stamp: DAY.to_owned(), ..dated }.name(LOG),
+        Some(Standing::Log) | None => name.to_owned(),
+    }
+}
+
 type FileId = usize;
 /// A record: its number and its length.
 type Record = (u64, u64);
@@ -133,14 +176,14 @@ impl Disk {
         }
     }
 
-    fn view(&self, names: Names) -> View {
+    fn view(&self, names: Scheme) -> View {
         let journalled = Some(self.journal.file);
         let dated: Vec<Dated> = self.dir.keys().filter_map(|name| Dated::parse(LOG, name)).collect();
         let stands = |dated: &&Dated| self.dir.get(&dated.name(LOG)).copied() == journalled;
         let archive = match (names, dated.iter().find(stands)) {
-            (Names::Numbered, _) => "app.log.1".to_owned(),
-            (Names::Dated, Some(archived)) => archived.name(LOG),
-            (Names::Dated, None) => Dated::next(DAY, &dated).map_or_else(String::new, |next| next.name(LOG)),
+            (Scheme::Numbered, _) => "app.log.1".to_owned(),
+            (Scheme::Dated, Some(archived)) => archived.name(LOG),
+            (Scheme::Dated, None) => Dated::next(DAY, &dated).map_or_else(String::new, |next| next.name(LOG)),
         };
         let at = match self.dir.get(LOG) {
             id if id.copied() == journalled => At::Same,
@@ -251,10 +294,20 @@ impl Driver {
     fn run(&mut self, disk: &mut Disk, stage: Stage, fate: Fate) -> Result<Outcome, Killed> {
         disk.disturbed = false;
         disk.mixed &= disk.has_out();
-        let mut machine = Machine::start(&self.policy, LOG, stage, &disk.view(self.policy.names));
+        let naming = naming(&self.policy);
+        let mut view = disk.view(self.policy.names);
+        view.names.iter_mut().chain([&mut view.archive]).for_each(|name| *name = machine_name(&naming, name));
+        let mut machine = Machine::start(&self.policy, &naming, stage, &view);
         let mut fresh = None;
         for count in 0..10_000 {
-            let action = machine.next();
+            let mut action = machine.next();
+            match &mut action {
+                Action::Rename { from, to } => {
+                    [from, to].into_iter().for_each(|name| *name = disk_name(&naming, name));
+                }
+                Action::Remove { name } => *name = disk_name(&naming, name),
+                _ => {}
+            }
             if let Action::Done(outcome) = action {
                 self.end(disk, outcome);
                 return Ok(outcome);

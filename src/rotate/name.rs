@@ -7,11 +7,9 @@
 //! The one that is to fall off waits as `<log>.oldest` until the rotation has succeeded.
 //! Everything else in the directory belongs to strangers and is neither read, moved nor counted.
 
+use super::naming::Chained;
 use super::schedule::Dated;
 use std::cmp::Reverse;
-
-/// Stands in place of a number.
-const OUT_NAME: &str = "oldest";
 
 /// How the bytes of an archive are packed, which is the ending of its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,6 +59,8 @@ impl Member {
 
     /// The number of an archive that falls off when the rotation has succeeded: no number in its name.
     pub const OUT: u32 = u32::MAX;
+    /// Stands in place of a number.
+    pub(super) const OUT_NAME: &str = "oldest";
 
     const fn plain(number: u32) -> Self {
         Self { number, packing: Packing::Plain }
@@ -72,30 +72,16 @@ impl Member {
         Self { number, ..self }
     }
 
-    /// Its file name, for a log whose file name is `log`.
+    /// Its file name, for a log whose file name is `log`, without a template.
     #[must_use]
     pub fn name(self, log: &str) -> String {
-        match self.number {
-            0 => log.to_owned(),
-            Self::OUT => format!("{log}.{OUT_NAME}{}", self.packing.ending()),
-            number => format!("{log}.{number}{}", self.packing.ending()),
-        }
+        if self.number == 0 { log.to_owned() } else { Chained::plain(log).of(self) }
     }
 
-    /// The archive that has this file name, unless the file is a stranger's.
-    ///
-    /// Exactly the names that [`Member::name`] makes are recognized: no sign, no leading zero, no
-    /// number 0, none that `u32` has no room for. The live log is not an archive.
+    /// The archive that has this file name, unless the file is a stranger's or a template's. The live log is not an archive.
     #[must_use]
     pub fn parse(log: &str, name: &str) -> Option<Self> {
-        let rest = name.strip_prefix(log)?.strip_prefix('.')?;
-        let (digits, packing) = Packing::strip(rest);
-        if digits == OUT_NAME {
-            return Some(Self { number: Self::OUT, packing });
-        }
-        let ours = digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0');
-        let number = digits.parse().ok().filter(|number| ours && *number != Self::OUT)?;
-        Some(Self { number, packing })
+        Chained::plain(log).parse(name)
     }
 }
 
@@ -112,7 +98,7 @@ pub enum Standing {
 }
 
 impl Standing {
-    /// Which file of the log has this name, unless it is a stranger's.
+    /// Which file of a log without templates has this name, unless it is a stranger's.
     #[must_use]
     pub fn of(log: &str, name: &str) -> Option<Self> {
         if name == log {

@@ -13,13 +13,27 @@ pub enum SizeRule {
 }
 
 /// What archives are called.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Names {
     /// `app.log.1` is the newest, and all are renamed at each rotation.
     #[default]
     Numbered,
     /// After the time at which the file was begun: `app.log.2026-05-01`, then `app.log.2026-05-01.1` and so on, higher is
     /// newer. None is renamed again.
+    Dated,
+    /// By a template such as `{stem}.{date:%Y-%m-%d}{ext}`. Its fields are `{name}`, `{stem}` and `{ext}` (with its dot) of the
+    /// log, and either `{n}`, a number of the chain (1 is the newest), or `{date:STRFTIME}` and `{seq}`, a number from 1
+    /// that is never given twice. `{{` is a brace. `docs/rotation.md` has all of it.
+    Template(String),
+}
+
+/// What becomes of names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scheme {
+    /// They are numbers of a chain, and change at each rotation.
+    #[default]
+    Numbered,
+    /// An archive has its name for good, after the time at which it was begun, or after a number.
     Dated,
 }
 
@@ -32,9 +46,9 @@ pub struct Policy {
     pub backups: u32,
     /// How the limit is applied.
     pub rule: SizeRule,
-    /// What archives are called. With dated names nothing is truncated, and the number of archives is not the machine's
+    /// What becomes of the archives' names. With dated names nothing is truncated, and the number of archives is not the machine's
     /// business.
-    pub names: Names,
+    pub names: Scheme,
 }
 
 impl Policy {
@@ -56,7 +70,7 @@ impl Policy {
     /// The stage with which a machine is started in order to rotate now.
     #[must_use]
     pub fn stage(&self) -> Stage {
-        if self.backups == 0 && self.names == Names::Numbered { Stage::Truncate } else { Stage::Rotate }
+        if self.backups == 0 && self.names == Scheme::Numbered { Stage::Truncate } else { Stage::Rotate }
     }
 }
 

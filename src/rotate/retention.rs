@@ -31,6 +31,7 @@
 //! So without a manifest (it was lost, or the archives are older than it) nothing is removed here. The numbered chain keeps
 //! to its number of backups all the same: that is the [machine's](super::machine), by names.
 
+use super::Naming;
 use super::manifest::{Entry, Manifest, Serial};
 use crate::sys::FileId;
 use std::collections::BTreeMap;
@@ -66,17 +67,17 @@ impl Limits {
 /// The log's directory.
 #[derive(Clone, Copy, Debug)]
 pub struct Directory<'a> {
-    /// Name of the log.
-    pub log: &'a str,
+    /// The names of the log's files.
+    pub naming: &'a Naming,
     /// The live file, which the journal names; `None` if nobody has the log open: what has the log's name then.
     pub live: Option<FileId>,
-    /// The regular files whose names begin with the log's, and those that the manifest names; others do no harm.
+    /// The regular files whose names begin with the log's, or are like those of its archives, and those that the manifest names; others do no harm.
     pub seen: &'a [Seen],
 }
 
 impl Directory<'_> {
     fn is_live(&self, seen: &Seen) -> bool {
-        seen.name == self.log || Some(seen.id) == self.live
+        seen.name == self.naming.log() || Some(seen.id) == self.live
     }
 }
 
@@ -272,7 +273,7 @@ fn sort_out<'a>(
             live.push(seen);
             continue;
         }
-        match match_file(manifest, &names, directory.log, seen) {
+        match match_file(manifest, &names, directory.naming, seen) {
             Match::Ours(entry) => {
                 let standing = || Standing { entry, files: Vec::new() };
                 archives.entry(entry.serial).or_insert_with(standing).files.push(seen);
@@ -293,7 +294,7 @@ fn gone(manifest: &Manifest, directory: &Directory, archives: &Archives) -> Vec<
         archives.contains_key(&entry.serial) || directory.seen.iter().any(here)
     };
     let row = |entry: &Entry| Row {
-        name: matching::last_name(entry, directory.log),
+        name: matching::last_name(entry, directory.naming),
         serial: Some(entry.serial),
         id: FileId::default(),
         bytes: 0,

@@ -76,6 +76,7 @@ pub use stamp::{Dated, Precision};
 pub use trigger::{Calendar, Std, Trigger, Unit, UnknownZone, When, Zone};
 
 use calendar::Pattern;
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
@@ -203,14 +204,19 @@ impl Schedule {
         if rotate { Due::Rotate(next) } else { Due::Rearm(next) }
     }
 
-    /// The stamp of the file of that period, if it is rotated at `now`. (Python's depends on `now`.)
+    /// The stamp of the file of that period, if it is rotated at `now`.
     #[must_use]
     pub fn stamp(&self, armed: Armed, now: Timestamp) -> String {
-        let start = match &self.rule {
+        self.precision().stamp(self.named_after(armed, now))
+    }
+
+    /// The time that the file of that period is named after, if it is rotated at `now`. (Python's depends on `now`.)
+    #[must_use]
+    pub fn named_after(&self, armed: Armed, now: Timestamp) -> DateTime {
+        match &self.rule {
             Rule::Std(std) => std.named_after(&self.zone, armed.until, now),
             Rule::Calendar(_) => self.zone.to_datetime(armed.from),
-        };
-        self.precision().stamp(start)
+        }
     }
 
     /// How long the stamps are.

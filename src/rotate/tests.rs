@@ -20,7 +20,7 @@
 //! | an archive that has vanished ends the run | `histories`, `an_archive_that_has_vanished_is_a_free_number` |
 //! | no stage is journalled | every kill and failure test |
 #![allow(clippy::expect_used)]
-use super::model::{DAY, Disk, Driver, Fate, Fault, Killed, LOG};
+use super::model::{DAY, Disk, Driver, Fate, Fault, Killed, LOG, naming, with_templates};
 use super::*;
 use std::collections::BTreeMap;
 
@@ -44,7 +44,7 @@ pub(super) const DIRECTORIES: [&[&str]; 11] = [
 ];
 
 fn keeping(backups: u32) -> Policy {
-    Policy { max_bytes: 10, backups, rule: SizeRule::Strict, names: Names::Numbered }
+    Policy { max_bytes: 10, backups, rule: SizeRule::Strict, names: Scheme::Numbered }
 }
 
 /// A driver that has logged two records of five bytes: the next one must rotate.
@@ -63,7 +63,7 @@ pub(super) fn take_over(disk: &mut Disk, policy: Policy) -> Driver {
 
 /// Where files stand that no rotation may touch.
 fn untouchable(disk: &Disk, policy: Policy) -> BTreeMap<String, usize> {
-    let (backups, numbered) = (policy.backups, policy.names == Names::Numbered);
+    let (backups, numbered) = (policy.backups, policy.names == Scheme::Numbered);
     let ours = |name: &str| match Standing::of(LOG, name) {
         Some(Standing::Numbered(member)) => {
             numbered && (member.number <= backups || (member.number == Member::OUT && backups > 0))
@@ -99,7 +99,7 @@ pub(super) fn assert_logs_on(disk: &mut Disk, driver: &mut Driver) {
 
 /// And in time a log that is full is rotated.
 fn assert_rotates_on(disk: &mut Disk, driver: &mut Driver, policy: Policy) {
-    if policy.names == Names::Dated {
+    if policy.names == Scheme::Dated {
         assert_logs_on(disk, driver);
         assert!(disk.dir.contains_key(&format!("{LOG}.{DAY}")), "{:?}", disk.dir);
         assert!(disk.files[disk.dir[LOG]].len() <= 2, "{disk:?}");
@@ -114,21 +114,23 @@ fn assert_rotates_on(disk: &mut Disk, driver: &mut Driver, policy: Policy) {
     assert!(disk.files[disk.dir[LOG]].len() <= 2, "{disk:?}");
 }
 
-/// Every directory with every number of backups, and with dated names.
+/// Every directory with every number of backups, and with dated names; all of it with names from templates, too.
 fn for_each_start(mut test: impl FnMut(&[&str], Policy)) {
-    for before in DIRECTORIES {
-        test(before, Policy { names: Names::Dated, ..keeping(0) });
+    for (before, templates) in DIRECTORIES.into_iter().flat_map(|before| [(before, false), (before, true)]) {
+        with_templates(templates);
+        test(before, Policy { names: Scheme::Dated, ..keeping(0) });
         for backups in 0..=4 {
             test(before, keeping(backups));
         }
     }
+    with_templates(false);
 }
 
 #[test]
 fn a_rotation_orders_one_call_after_the_other() {
     let names = ["app.log", "app.log.1", "app.log.2"].map(String::from).to_vec();
     let view = View { names, at: At::Same, archive: "app.log.1".into() };
-    let mut machine = Machine::start(&keeping(2), LOG, Stage::Rotate, &view);
+    let mut machine = Machine::start(&keeping(2), &naming(&keeping(2)), Stage::Rotate, &view);
     let rename = |from: &str, to: &str| Action::Rename { from: from.into(), to: to.into() };
     let expected = [
         Action::Journal(Stage::Rotate),
@@ -334,7 +336,7 @@ fn when_nothing_can_be_written_to_the_log_is_held_and_goes_on_later() {
 #[test]
 fn a_take_over_at_rest_changes_nothing() {
     let view = View { names: vec!["app.log.1".into()], at: At::Same, archive: "app.log.1".into() };
-    let machine = Machine::start(&keeping(3), LOG, Stage::None, &view);
+    let machine = Machine::start(&keeping(3), &naming(&keeping(0)), Stage::None, &view);
     assert_eq!(machine.next(), Action::Done(Outcome::Unchanged));
 }
 
@@ -343,7 +345,7 @@ fn a_log_that_was_moved_or_replaced_is_reopened_and_never_truncated() {
     for stage in [Stage::None, Stage::Rotate, Stage::Truncate] {
         for (at, backups) in [(At::Other, 0), (At::Other, 3), (At::Missing, 0), (At::Archived, 3)] {
             let view = View { names: vec!["app.log.1".into()], at, archive: "app.log.1".into() };
-            let mut machine = Machine::start(&keeping(backups), LOG, stage, &view);
+            let mut machine = Machine::start(&keeping(backups), &naming(&keeping(0)), stage, &view);
             if stage != Stage::None {
                 assert_eq!(machine.next(), Action::Journal(stage));
                 machine.report(Ok(()));
@@ -358,7 +360,7 @@ fn a_log_that_was_moved_or_replaced_is_reopened_and_never_truncated() {
 #[test]
 fn what_someone_else_moved_to_number_1_is_not_put_back() {
     let view = View { names: vec!["app.log.1".into()], at: At::Archived, archive: "app.log.1".into() };
-    let mut machine = Machine::start(&keeping(3), LOG, Stage::None, &view);
+    let mut machine = Machine::start(&keeping(3), &naming(&keeping(0)), Stage::None, &view);
     machine.report(Err(Failure::Other));
     assert_eq!(machine.next(), Action::Done(Outcome::Held(Failure::Other)));
 }
@@ -375,10 +377,10 @@ fn an_archive_that_has_vanished_is_a_free_number() {
 #[test]
 fn number_1_is_not_put_back_if_it_is_not_the_journalled_file() {
     let view = View { names: vec!["app.log.1".into()], at: At::Missing, archive: "app.log.1".into() };
-    let mut missing = Machine::start(&keeping(3), LOG, Stage::Rotate, &view);
+    let mut missing = Machine::start(&keeping(3), &naming(&keeping(0)), Stage::Rotate, &view);
     missing.report(Ok(()));
     let view = View { names: vec![], at: At::Same, archive: "app.log.1".into() };
-    let mut vanished = Machine::start(&keeping(3), LOG, Stage::Rotate, &view);
+    let mut vanished = Machine::start(&keeping(3), &naming(&keeping(0)), Stage::Rotate, &view);
     vanished.report(Ok(()));
     vanished.report(Err(Failure::NotFound));
     for mut machine in [missing, vanished] {
@@ -403,7 +405,7 @@ fn a_record_half_written_to_a_file_that_looked_kept_is_cut() {
 fn a_stage_that_a_new_policy_does_not_want_is_given_up() {
     let view = View { names: vec![], at: At::Same, archive: "app.log.1".into() };
     for (stage, backups) in [(Stage::Truncate, 3), (Stage::Rotate, 0)] {
-        let mut machine = Machine::start(&keeping(backups), LOG, stage, &view);
+        let mut machine = Machine::start(&keeping(backups), &naming(&keeping(0)), stage, &view);
         machine.report(Ok(()));
         assert_eq!(machine.next(), Action::Abandon);
         machine.report(Ok(()));
@@ -414,7 +416,7 @@ fn a_stage_that_a_new_policy_does_not_want_is_given_up() {
 #[test]
 fn a_report_behind_the_end_is_ignored() {
     let view = View { names: vec![], at: At::Same, archive: "app.log.1".into() };
-    let mut machine = Machine::start(&keeping(1), LOG, Stage::None, &view);
+    let mut machine = Machine::start(&keeping(1), &naming(&keeping(0)), Stage::None, &view);
     for result in [Ok(()), Err(Failure::Other)] {
         machine.report(result);
         assert_eq!(machine.next(), Action::Done(Outcome::Unchanged));

@@ -99,11 +99,15 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "names",
         also: &["naming"],
-        help: "What archives are called: numbered (LOGFILE.1 is the newest) or dated (LOGFILE.2026-05-01) \
+        help: "What archives are called: numbered (LOGFILE.1 is the newest), dated (LOGFILE.2026-05-01), or a template of \
+               {name}, {stem}, {ext} and either {n}, or {date:%Y-%m-%d} and {seq} \
                [default: dated with --rotate-at, else numbered]",
-        example: "\"dated\"",
+        example: "\"{stem}.{date:%Y-%m-%d}{ext}\"",
         default: Default::Words("\"dated\" with rotate_at, else \"numbered\""),
-        reader: |g| word(g, units::names, Options::names),
+        reader: |g| {
+            let names = g.text(units::names)?;
+            Ok(Setting::new(Value::Text(units::show_names(&names)), move |o| o.names(names.clone())))
+        },
     },
     Key {
         name: "on_start",

@@ -13,7 +13,7 @@ use std::path::Path;
 pub fn together(logs: &[LogConfig]) -> Vec<Problem> {
     let mut problems: Vec<Problem> = Vec::new();
     let twice = logs.iter().enumerate().filter_map(|(i, log)| named_twice(log, logs.get(..i)?));
-    for problem in logs.iter().flat_map(|log| of_one(&log.settings, &log.origin)).chain(twice) {
+    for problem in logs.iter().flat_map(|log| of_one(&log.settings, &log.origin, &log.real)).chain(twice) {
         if !problems.contains(&problem) {
             problems.push(problem);
         }
@@ -21,9 +21,9 @@ pub fn together(logs: &[LogConfig]) -> Vec<Problem> {
     problems
 }
 
-/// What cannot be true at once of a log that was named there.
-pub fn of_one(settings: &Settings, log: &Origin) -> Vec<Problem> {
-    missing(settings).into_iter().chain(refused(settings, log)).collect()
+/// What cannot be true at once of a log that was named there, and has that path.
+pub fn of_one(settings: &Settings, log: &Origin, path: &Path) -> Vec<Problem> {
+    missing(settings).into_iter().chain(refused(settings, log, path)).collect()
 }
 
 /// What one key needs another one for, and is not possible or not meant without it.
@@ -32,7 +32,11 @@ fn missing(settings: &Settings) -> Vec<Problem> {
         |key: &str, text: &str| settings.get(key).is_some_and(|(s, _)| s.value == Value::Text(text.into()));
     let has = |key: &str| settings.get(key).is_some();
     let at_times = has("rotate_at") && !is("rotate_at", "never");
-    let dated = is("names", "dated") || at_times && !has("names");
+    let names = settings.get("names").map(|(names, _)| &names.value);
+    let dated = match names {
+        Some(Value::Text(names)) => names == "dated" || names.contains('{') && !names.contains("{n}"),
+        _ => at_times,
+    };
     let never = settings.get("max_bytes").is_some_and(|(limit, _)| limit.value == Value::Number(0));
     let rotates = [("max_bytes", !never), ("rotate_at", at_times), ("on_start", !is("on_start", "append"))];
     // A slip of the pen that would cost all that is in the log.
@@ -53,9 +57,9 @@ fn lacking(settings: &Settings, key: &str, needs: &str, why: &str) -> Option<Pro
 }
 
 /// What the library refuses, each with the keys without any one of which it would not say that.
-fn refused(settings: &Settings, log: &Origin) -> Vec<Problem> {
+fn refused(settings: &Settings, log: &Origin, path: &Path) -> Vec<Problem> {
     let complaint =
-        |settings: &Settings| settings.apply(Options::new("log")).check().err().map(|e| e.to_string());
+        |settings: &Settings| settings.apply(Options::new(path)).check().err().map(|e| e.to_string());
     let mut rest = settings.clone();
     let mut problems = Vec::new();
     while let Some(text) = complaint(&rest) {

@@ -471,6 +471,63 @@ fn a_wrong_configuration_ends_it_with_2_and_all_that_is_wrong() {
 }
 
 #[test]
+fn check_names_the_line_of_a_template_that_is_not_possible() {
+    let site = Site::new(
+        "LOG a\nmax_bytes = 10\nbackups = 3\nnames = \"{stem}/{n}\"\nLOG b\nbackups = 3\nnames = \"{nam}.{n}\"\nLOG c\nnames = \"day\"",
+    );
+    let said = |site: &Site| {
+        let said = site.check("");
+        assert_eq!(said.status.code(), Some(2));
+        stderr(&said).replace(&format!("{}/", site.dir().display()), "")
+    };
+    let assert_says = |text: String, wants: &[(&str, &str)]| {
+        for (line, what) in wants {
+            assert!(
+                text.lines().any(|said| said.contains(line) && said.contains(what)),
+                "{line}{what}: {text}"
+            );
+        }
+        assert_eq!(text.lines().count(), wants.len(), "{text}");
+    };
+    let wants = [
+        ("crlog.toml:6: names: ", "leave out slashes"),
+        ("crlog.toml:11: names: ", "{nam} is not known: fields are"),
+        ("crlog.toml:15: names: ", "use numbered, dated, or a template such as"),
+    ];
+    assert_says(said(&site), &wants);
+    site.write("LOG a.7\nnames = \"a.{seq}\"\nLOG d\nmax_bytes = 10\nnames = \"{stem}.{n}{ext}\"");
+    let wants = [
+        ("crlog.toml:4: names: ", "the log itself is called so"),
+        ("crlog.toml:8: max_bytes", "needs backups, too"),
+    ];
+    assert_says(said(&site), &wants);
+}
+
+#[test]
+fn archives_of_several_logs_are_called_by_their_templates() {
+    let site = Site::new(
+        "names = \"{stem}.{n}{ext}\"\nbackups = 3\nLOG a.log\nLOG b.log\nnames = \"{name} {seq}\"\nLOG c",
+    );
+    let mut sidecar = site.at_work("", &["a.log", "b.log", "c"]);
+    for round in 0..2 {
+        for log in ["a.log", "b.log", "c"] {
+            let log = Options::new(site.log(log)).flusher_thread(false).open().unwrap();
+            log.writer().unwrap().append(format!("{round}").as_bytes()).unwrap();
+            log.flush(Duration::from_secs(20)).unwrap();
+        }
+        sidecar.signal(Signal::USR1);
+        let name = ["a.1.log", "a.2.log"][round];
+        eventually("all are rotated", || {
+            let all = [name, ["b.log 1", "b.log 2"][round], ["c.1", "c.2"][round]];
+            all.iter().all(|name| site.log(name).exists())
+        });
+    }
+    let text = |name: &str| std::fs::read_to_string(site.log(name)).unwrap();
+    assert_eq!(["a.1.log", "a.2.log", "b.log 1", "b.log 2"].map(text), ["1\n", "0\n", "0\n", "1\n"]);
+    end(sidecar, 0);
+}
+
+#[test]
 fn the_second_term_ends_it_at_once() {
     let site = Site::new("LOG a");
     let mut sidecar = site.at_work("", &["a"]);

@@ -36,6 +36,32 @@ fn a_dated_archive_is_named() {
 }
 
 #[test]
+fn names_from_a_template_are_set_while_the_log_is_open_and_named() {
+    let place = Place::new();
+    let log = Options::new(place.log()).backups(3).open().unwrap();
+    let set = |names: &str, status: i32, says: &str| {
+        let mut command = std::process::Command::new(CRLOG);
+        let output = Running::spawn(command.args(["set", "--names", names]).arg(place.log())).end(b"");
+        assert_ended(&output, status, says);
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let out = set("{stem}-{date:%Y}.{seq}{ext}", 0, "");
+    assert!(out.contains("names {stem}-{date:%Y}.{seq}{ext} (was numbered)"), "{out}");
+    log.writer().unwrap().append(b"x").unwrap();
+    let said = said(&place);
+    let name = said.trim_start_matches("rotated: ").split(',').next().unwrap();
+    assert!(name.starts_with("app-") && name.ends_with(".1.log"), "{said}");
+    let listed = place.run(CRLOG, "retention --dry-run", b"");
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    assert!(listed.lines().any(|line| line.starts_with(name) && line.ends_with("kept")), "{listed}");
+    set("{stem}.{seq}.gz", 2, "ends like a packed file");
+    set("app{ext}.{seq}", 1, "is a name of numbered archives");
+    set("{stem}.{n}{ext}", 0, "");
+    log.writer().unwrap().append(b"y").unwrap();
+    assert!(place.run(CRLOG, "rotate", b"").stdout.starts_with(b"rotated: app.1.log, "));
+}
+
+#[test]
 fn a_log_that_nobody_has_open_is_left_alone() {
     let place = Place::new();
     std::fs::write(place.log(), "x\n").unwrap();

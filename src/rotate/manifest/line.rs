@@ -3,6 +3,7 @@
 //! ```text
 //! 0b1c9a3f crlog-manifest 1
 //! ........ next 58
+//! ........ names %7Bstem%7D.%7Bseq%7D%7Bext%7D
 //! ........ forgotten 2026-04-01 3
 //! ........ stamp 2026-05-01 2
 //! ........ file 57 archived SEGMENT FILE FIRST-LAST BEGUN-ENDED 2026-05-01:2 DEV:INO:BORN:BYTES:NAME -
@@ -14,8 +15,9 @@ use super::{Entry, Form, Manifest, Name, Serial, Stamped, State};
 use crate::sys::FileId;
 use std::fmt::Write;
 
-/// Version of the format.
-pub const VERSION: u32 = 1;
+/// Version of the format: version 1 knew no templates.
+pub const VERSION: u32 = 2;
+const FIRST_VERSION: u32 = 1;
 const HEADER: &str = "crlog-manifest";
 
 /// What was read.
@@ -37,6 +39,7 @@ pub struct OtherVersion(pub u32);
 enum Line {
     Header(u32),
     Next(u64),
+    Names(String),
     Forgotten(Stamped),
     Stamp(Stamped),
     File(Box<Entry>),
@@ -48,7 +51,9 @@ impl Manifest {
         let mut loaded = Loaded::default();
         for line in bytes.split_inclusive(|&byte| byte == b'\n') {
             match read(line) {
-                Some(Line::Header(version)) if version != VERSION => return Err(OtherVersion(version)),
+                Some(Line::Header(version)) if !(FIRST_VERSION..=VERSION).contains(&version) => {
+                    return Err(OtherVersion(version));
+                }
                 Some(line) => {
                     loaded.manifest.take(line);
                     loaded.lines += 1;
@@ -63,6 +68,7 @@ impl Manifest {
         match line {
             Line::Header(_) => {}
             Line::Next(next) => self.last = self.last.max(next.saturating_sub(1)),
+            Line::Names(template) => drop(self.learn(&template)),
             Line::Forgotten(s) => self.stamps.note_forgotten(&s.stamp, s.copy),
             Line::Stamp(s) => self.stamps.give(&s.stamp, s.copy),
             Line::File(entry) => self.apply(&entry),
@@ -75,6 +81,9 @@ impl Manifest {
         let mut out = Vec::new();
         put(&Line::Header(VERSION), &mut out);
         put(&Line::Next(self.last.saturating_add(1)), &mut out);
+        for template in self.templates() {
+            put(&Line::Names(template.to_owned()), &mut out);
+        }
         let stamped = |(stamp, copy): (&str, u32)| Stamped { stamp: stamp.to_owned(), copy };
         // Those that are known come first: what was forgotten has no bearing on them.
         for s in self.stamps.given() {
@@ -104,6 +113,7 @@ fn body(line: &Line) -> String {
     match line {
         Line::Header(version) => format!("{HEADER} {version}"),
         Line::Next(next) => format!("next {next}"),
+        Line::Names(template) => format!("names {}", escape(template)),
         Line::Forgotten(s) => format!("forgotten {} {}", escape(&s.stamp), s.copy),
         Line::Stamp(s) => format!("stamp {} {}", escape(&s.stamp), s.copy),
         Line::File(entry) => file(entry),
@@ -191,6 +201,7 @@ fn parse(body: &str) -> Option<Line> {
     let line = match words.next()? {
         HEADER => Line::Header(words.next()?.parse().ok()?),
         "next" => Line::Next(words.next()?.parse().ok()?),
+        "names" => Line::Names(unescape(words.next()?)?),
         "forgotten" => Line::Forgotten(stamped(words.next()?, words.next()?)?),
         "stamp" => Line::Stamp(stamped(words.next()?, words.next()?)?),
         "file" => Line::File(Box::new(parse_file(&mut words)?)),

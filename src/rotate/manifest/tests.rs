@@ -167,7 +167,7 @@ fn a_line_looks_as_it_is_described() {
     assert_eq!(String::from_utf8(out).unwrap(), line);
     let none = String::from_utf8(Manifest::default().encode()).unwrap();
     let bodies: Vec<&str> = none.lines().map(|line| &line[9..]).collect();
-    assert_eq!(bodies, ["crlog-manifest 1", "next 1"]);
+    assert_eq!(bodies, ["crlog-manifest 2", "next 1"]);
 }
 
 #[test]
@@ -200,9 +200,31 @@ fn lines_that_nobody_of_ours_writes_are_not_believed() {
 
 #[test]
 fn another_version_is_refused_as_a_whole() {
-    let text = "crlog-manifest 2";
-    let line = format!("{:08x} {text}\n", crc32c::crc32c(text.as_bytes()));
-    assert_eq!(Manifest::decode(line.as_bytes()), Err(OtherVersion(2)));
+    let of = |version| {
+        let text = format!("crlog-manifest {version}");
+        Manifest::decode(format!("{:08x} {text}\n", crc32c::crc32c(text.as_bytes())).as_bytes())
+    };
+    for version in [0, 3, 99] {
+        assert_eq!(of(version), Err(OtherVersion(version)));
+    }
+    assert_eq!(of(1).map(|read| (read.lines, read.damaged)), Ok((1, 0)), "one without templates");
+}
+
+#[test]
+fn the_last_templates_are_remembered_each_once_the_youngest_last() {
+    let mut manifest = Manifest::default();
+    assert!(manifest.learn("{name}.{seq} ü%"));
+    assert!(!manifest.learn("{name}.{seq} ü%"), "nothing new");
+    assert!(manifest.learn("{stem}.{n}{ext}"));
+    assert!(manifest.learn("{name}.{seq} ü%"), "again the youngest");
+    let of = |manifest: &Manifest| manifest.templates().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(of(&manifest), ["{stem}.{n}{ext}", "{name}.{seq} ü%"]);
+    let read = Manifest::decode(&manifest.encode()).unwrap();
+    assert_eq!((read.damaged, of(&read.manifest)), (0, of(&manifest)));
+    assert_eq!(read.manifest, manifest);
+    (0..20).for_each(|n| assert!(manifest.learn(&format!("{{stem}}{n}.{{n}}"))));
+    assert_eq!(of(&manifest).len(), TEMPLATES_MAX);
+    assert_eq!(of(&manifest).last().unwrap(), "{stem}19.{n}");
 }
 
 #[test]
@@ -284,14 +306,14 @@ fn the_example_in_the_documentation_is_a_manifest() {
     let from = text.split_once("## The manifest").unwrap().1;
     let example = from.split_once("```text\n").unwrap().1.split_once("```").unwrap().0;
     let read = Manifest::decode(example.as_bytes()).unwrap();
-    assert_eq!((read.lines, read.damaged), (6, 0));
+    assert_eq!((read.lines, read.damaged), (7, 0));
     let again = read.manifest.encode();
     assert_eq!(String::from_utf8(again).unwrap(), example);
     assert_eq!(read.manifest.next_copy("2026-05-01", [], None), Some(3));
     assert_eq!(read.manifest.next_copy("2026-02-01", [], None), Some(4));
     let states: Vec<State> = read.manifest.entries().map(|entry| entry.state).collect();
     assert_eq!(states, [State::Packed, State::Live]);
-    for word in ["`crlog-manifest V`", "`next N`", "`stamp S C`", "`forgotten S C`"] {
+    for word in ["`crlog-manifest V`", "`next N`", "`names T`", "`stamp S C`", "`forgotten S C`"] {
         assert!(from.contains(word), "{word}");
     }
 }

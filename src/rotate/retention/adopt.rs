@@ -1,6 +1,7 @@
 //! Bringing manifest and directory together: after a crash, and when somebody asks for it.
 use super::matching::{dated, is_file_of, is_named, is_same, member, packing};
 use super::{Directory, Now, Seen, Verdict, explain};
+use crate::rotate::Naming;
 use crate::rotate::manifest::{Ended, Entry, Form, Manifest, Name, Serial, Stamped, State};
 use crate::rotate::name::Packing;
 use std::cmp::Reverse;
@@ -46,9 +47,9 @@ fn reconciled(entry: &Entry, directory: &Directory, files: &[&Seen]) -> Entry {
 /// It was the log, and is an archive by now, if it stands under the name that it was to get.
 fn found(entry: &Entry, directory: &Directory, files: &[&Seen]) -> Entry {
     let Some(form) = entry.plain.as_ref() else { return entry.clone() };
-    let named = |seen: &&&Seen| is_named(form, false, directory.log, &seen.name);
+    let named = |seen: &&&Seen| is_named(form, false, directory.naming, &seen.name);
     // A dated name was reserved, then names were switched, and it got a number.
-    let numbered = |seen: &&&Seen| is_in_chain(directory.log, &seen.name);
+    let numbered = |seen: &&&Seen| is_in_chain(directory.naming, &seen.name);
     let Some(seen) = files.iter().find(named).or_else(|| files.iter().find(numbered)) else {
         return entry.clone();
     };
@@ -60,8 +61,8 @@ fn found(entry: &Entry, directory: &Directory, files: &[&Seen]) -> Entry {
     entry.clone().archived(name, end)
 }
 
-fn is_in_chain(log: &str, name: &str) -> bool {
-    member(log, name).is_some_and(|member| member.packing == Packing::Plain)
+fn is_in_chain(naming: &Naming, name: &str) -> bool {
+    member(naming, name).is_some_and(|member| member.packing == Packing::Plain)
 }
 
 /// Takes in what retention does not touch although it is called like an archive: files that the manifest does not know, files
@@ -100,7 +101,7 @@ pub fn adopt(manifest: &Manifest, directory: &Directory) -> Vec<Entry> {
         last = before.unwrap_or_default().max(last);
         let part = parts.entry(last).or_default();
         *part = part.saturating_add(1);
-        changes.push(taken_in(Serial { number: last, part: *part }, directory.log, seen));
+        changes.push(taken_in(Serial { number: last, part: *part }, directory.naming, seen));
     }
     changes
 }
@@ -111,9 +112,9 @@ fn in_order<'a>(directory: &Directory<'a>, names: &HashSet<String>) -> Vec<&'a S
     let strays = directory.seen.iter().filter(|seen| names.contains(&seen.name) && ids.insert(seen.id));
     let (mut chain, mut others, mut stamped) = (Vec::new(), Vec::new(), Vec::new());
     for seen in strays {
-        if let Some(member) = member(directory.log, &seen.name) {
+        if let Some(member) = member(directory.naming, &seen.name) {
             chain.push(((Reverse(member.number), member.packing), seen));
-        } else if let Some(dated) = dated(directory.log, &seen.name) {
+        } else if let Some(dated) = dated(directory.naming, &seen.name) {
             stamped.push((dated, seen));
         } else {
             others.push((seen.modified_ns, seen));
@@ -150,15 +151,15 @@ fn as_long_as(entry: &Entry, ino: u64, bytes: u64) -> Entry {
     entry
 }
 
-fn taken_in(serial: Serial, log: &str, seen: &Seen) -> Entry {
-    let dated = dated(log, &seen.name).map(|dated| Stamped { stamp: dated.stamp, copy: dated.copy });
-    let in_chain = member(log, &seen.name).is_some();
+fn taken_in(serial: Serial, naming: &Naming, seen: &Seen) -> Entry {
+    let dated = dated(naming, &seen.name).map(|dated| Stamped { stamp: dated.stamp, copy: dated.copy });
+    let in_chain = member(naming, &seen.name).is_some();
     let name = if in_chain { Name::Chain } else { Name::Fixed(seen.name.clone()) };
     let form = Form { id: seen.id, born_ns: seen.born_ns, bytes: seen.bytes, name };
     let end = Ended { bytes: seen.bytes, keys: None, ns: seen.modified_ns };
     let entry = Entry::begun(serial, 0, 0, form.clone(), seen.modified_ns).archived(form.name.clone(), end);
     let entry = Entry { dated, ..entry };
-    match packing(log, &seen.name) {
+    match packing(naming, &seen.name) {
         None | Some(Packing::Plain) => entry,
         Some(_) => Entry { plain: None, ..entry.packing(form).packed() },
     }

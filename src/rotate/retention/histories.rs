@@ -1,9 +1,10 @@
 //! Random histories: rotations in both ways of naming, packing, limits that change, kills after any action, clocks that are
 //! set, and strangers who remove, replace, change, move and link files. Checked after each retention: only ours went, the
 //! oldest first, the limits hold; and at every rename that no name is given twice.
-use super::world::{DAY_NS, Flusher, Killed, LOG, World, stamp};
+use super::world::{DAY_NS, Flusher, Killed, LOG, World, chained, dated, day, with_templates};
 use super::*;
-use crate::rotate::name::Member;
+use crate::rotate::manifest::{Manifest, State};
+use crate::rotate::name::Packing;
 use crate::rotate::schedule::stamp::Dated;
 use proptest::prelude::*;
 
@@ -34,7 +35,9 @@ enum Event {
 }
 
 /// Names that strangers use, some of them exactly like ours.
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 9] = [
+    "app.1.log",
+    "{app} 17.04.2026 1.log",
     "app.log.1",
     "app.log.3",
     "app.log.2.gz",
@@ -201,10 +204,15 @@ fn stranger(world: &mut World, at: &prop::sample::Index, what: impl FnOnce(&mut 
 
 /// A member of the chain that somebody gave another number is a member of the chain: so does the machine see it.
 fn allow_chain_name(world: &mut World, file: usize, name: &str) {
-    let chain = |name: &str| Member::parse(LOG, name);
+    let chain = |name: &str| chained(name);
     let packed = |name: &str| chain(name).map(|member| member.packing);
     let was = world.names.get(&file).is_some_and(|names| names.iter().any(|n| packed(n) == packed(name)));
-    if chain(name).is_some() && was {
+    // And so is one that was to get a date, and of which it was not told any more that it did.
+    let id = world.files[file].id;
+    let manifest = Manifest::decode(&world.manifest).unwrap().manifest;
+    let reserved = manifest.by_inode(id.ino).any(|e| e.state == State::Live && e.dated.is_some());
+    let plain = chain(name).is_some_and(|member| member.packing == Packing::Plain);
+    if (chain(name).is_some() && was) || (reserved && plain) {
         world.names.entry(file).or_default().insert(name.into());
     }
 }
@@ -255,7 +263,7 @@ fn assert_names_sort_by_time(world: &World) {
     let dated = |(name, file): (&String, &usize)| {
         let named = world.is_named(*file, name);
         let ours = world.files[*file].ours.filter(|_| named)?;
-        Dated::parse(LOG, name).map(|dated| (dated, ours))
+        dated(name).map(|dated| (dated, ours))
     };
     let mut all: Vec<(Dated, u64)> = world.dir.iter().filter_map(dated).collect();
     all.sort();
@@ -272,9 +280,11 @@ proptest! {
     #[test]
     fn only_ours_go_the_oldest_first_until_the_limits_hold(
         knows_birth: bool,
+        templates: bool,
         limits in any_limits(),
         events in prop::collection::vec(any_event(), 1..60),
     ) {
+        with_templates(templates);
         let mut run = Run { world: World::new(knows_birth), flusher: None, limits, removed: 0 };
         for event in &events {
             run.happen(event);
@@ -308,7 +318,7 @@ fn histories_rotate_pack_and_remove() {
         let mut run = Run { world: World::new(true), flusher: None, limits, removed: 0 };
         for event in &events {
             run.happen(event);
-            stamps.insert(stamp(run.world.now_ns));
+            stamps.insert(day(run.world.now_ns));
         }
         removed += run.removed;
         let gz = |names: &std::collections::BTreeSet<String>| names.iter().any(|name| name.ends_with(".gz"));

@@ -1,8 +1,10 @@
 //! Which file of the directory is which of the manifest.
 use super::{Seen, Verdict};
+use crate::rotate::Naming;
 use crate::rotate::manifest::{Entry, Form, Manifest, Name, Serial, State};
-use crate::rotate::name::{Member, Packing};
+use crate::rotate::name::{Member, Packing, Standing};
 use crate::rotate::schedule::stamp::Dated;
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 /// What the manifest says of a file that is not the live log.
@@ -11,35 +13,45 @@ pub(super) enum Match<'a> {
     Not(Option<Serial>, Verdict),
 }
 
-/// A number of the chain, if the file is called like one.
-pub(super) fn member(log: &str, name: &str) -> Option<Member> {
-    Member::parse(log, name)
+/// A number of a chain, if the file is called like one.
+pub(super) fn member(naming: &Naming, name: &str) -> Option<Member> {
+    match naming.standing(name) {
+        Some(Standing::Numbered(member)) => Some(member),
+        Some(Standing::Dated(_) | Standing::Log) | None => None,
+    }
 }
 
-/// Period and number, if the file is called like an archive with a date.
-pub(super) fn dated(log: &str, name: &str) -> Option<Dated> {
-    Dated::parse(log, name)
+/// Period and number, if the file is called like an archive with a date, or with a number for good.
+pub(super) fn dated(naming: &Naming, name: &str) -> Option<Dated> {
+    match naming.standing(name) {
+        Some(Standing::Dated(Reverse(dated))) => Some(dated),
+        Some(Standing::Numbered(_) | Standing::Log) | None => None,
+    }
 }
 
 /// How a file of that name is packed, if it is called like an archive.
-pub(super) fn packing(log: &str, name: &str) -> Option<Packing> {
-    let dated = || dated(log, name).map(|dated| dated.packing);
-    member(log, name).map(|member| member.packing).or_else(dated)
+pub(super) fn packing(naming: &Naming, name: &str) -> Option<Packing> {
+    naming.standing(name).filter(|standing| *standing != Standing::Log).map(|standing| standing.packing())
 }
 
 /// Who has which fixed name.
 pub(super) type Names<'a> = HashMap<&'a str, Serial>;
 
-pub(super) fn match_file<'a>(manifest: &'a Manifest, names: &Names, log: &str, seen: &Seen) -> Match<'a> {
+pub(super) fn match_file<'a>(
+    manifest: &'a Manifest,
+    names: &Names,
+    naming: &Naming,
+    seen: &Seen,
+) -> Match<'a> {
     let Some((entry, form, packed)) = owner(manifest, seen) else {
         return match names.get(seen.name.as_str()) {
             Some(&serial) => Match::Not(Some(serial), Verdict::Replaced),
-            None if packing(log, &seen.name).is_some() => Match::Not(None, Verdict::Unknown),
+            None if packing(naming, &seen.name).is_some() => Match::Not(None, Verdict::Unknown),
             None => Match::Not(None, Verdict::Strange),
         };
     };
     let serial = Some(entry.serial);
-    if !is_named(form, packed, log, &seen.name) {
+    if !is_named(form, packed, naming, &seen.name) {
         return Match::Not(serial, Verdict::Elsewhere);
     }
     if has_other_length(entry, form, seen) {
@@ -78,21 +90,21 @@ fn has_other_length(entry: &Entry, form: &Form, seen: &Seen) -> bool {
 }
 
 /// Whether that is a name that we gave it.
-pub(super) fn is_named(form: &Form, packed: bool, log: &str, name: &str) -> bool {
+pub(super) fn is_named(form: &Form, packed: bool, naming: &Naming, name: &str) -> bool {
     match &form.name {
         Name::Fixed(fixed) => fixed == name,
         Name::Chain | Name::Log => {
-            member(log, name).is_some_and(|member| (member.packing != Packing::Plain) == packed)
+            member(naming, name).is_some_and(|member| (member.packing != Packing::Plain) == packed)
         }
     }
 }
 
 /// What it was called, as far as that is known.
-pub(super) fn last_name(entry: &Entry, log: &str) -> String {
+pub(super) fn last_name(entry: &Entry, naming: &Naming) -> String {
     let form = entry.forms().last().map(|(form, _)| form);
     match form.map(|form| &form.name) {
         Some(Name::Fixed(name)) => name.clone(),
-        Some(Name::Log) if entry.state == State::Live => log.to_owned(),
-        _ => format!("{log}.?"),
+        Some(Name::Log) if entry.state == State::Live => naming.log().to_owned(),
+        _ => format!("{}.?", naming.log()),
     }
 }

@@ -1,6 +1,7 @@
 //! One sentence of the documentation each.
 use super::*;
 use crate::rotate::manifest::{Ended, Form, Name, Stamped, State};
+use crate::rotate::{Naming, Scheme};
 
 const LOG: &str = "app.log";
 const HOUR: u64 = 3_600_000_000_000;
@@ -11,6 +12,7 @@ const NONE: Limits = Limits { archives: None, age_ns: None, bytes: None, free_by
 struct Place {
     manifest: Manifest,
     seen: Vec<Seen>,
+    naming: Naming,
 }
 
 fn file(name: &str, ino: u64, bytes: u64, modified_ns: u64) -> Seen {
@@ -23,7 +25,11 @@ fn form(seen: &Seen, name: Name) -> Form {
 
 impl Place {
     fn new() -> Self {
-        let mut place = Self { manifest: Manifest::default(), seen: Vec::new() };
+        let mut place = Self {
+            manifest: Manifest::default(),
+            seen: Vec::new(),
+            naming: Naming::plain(LOG, Scheme::Numbered),
+        };
         place.live(1);
         place
     }
@@ -41,7 +47,7 @@ impl Place {
         let ns = NOW.ns - hours * HOUR;
         let log = &mut self.seen[at];
         (log.name, log.bytes, log.modified_ns) = (name.into(), 100, ns);
-        let (id, chain) = (log.id, matching::member(LOG, name).is_some());
+        let (id, chain) = (log.id, matching::member(&self.naming, name).is_some());
         let name = if chain { Name::Chain } else { Name::Fixed(name.into()) };
         let entry = self.manifest.by_inode(id.ino).next().unwrap().clone();
         self.manifest.apply(&entry.archived(name, Ended { bytes: 100, keys: None, ns }));
@@ -62,7 +68,7 @@ impl Place {
     }
 
     fn directory(&self) -> Directory<'_> {
-        Directory { log: LOG, live: None, seen: &self.seen }
+        Directory { naming: &self.naming, live: None, seen: &self.seen }
     }
 
     fn goes(&self, limits: Limits) -> Vec<(String, Reason)> {
@@ -355,7 +361,7 @@ fn many_rotations_in_one_period_keep_the_newest_archives() {
     let mut place = Place::new();
     for n in 1..=100u64 {
         let live = place.manifest.entries().next_back().unwrap().clone();
-        let dated = place.seen.iter().filter_map(|seen| matching::dated(LOG, &seen.name));
+        let dated = place.seen.iter().filter_map(|seen| matching::dated(&place.naming, &seen.name));
         let standing: Vec<u32> = dated.map(|dated| dated.copy).collect();
         let copy = place.manifest.next_copy("2026-05-01_03", standing, Some(live.serial)).unwrap();
         let stamped = Stamped { stamp: "2026-05-01_03".into(), copy };

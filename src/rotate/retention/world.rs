@@ -1,12 +1,60 @@
 //! A directory, a flusher that can be killed between any two actions, and strangers. It knows what really is in each file.
 use super::{Directory, Limits, Now, Removal, Seen, decide, reconcile};
 use crate::rotate::manifest::{Ended, Entry, Form, Manifest, Name, Stamped, State, line::put_entry};
-use crate::rotate::name::{Member, Packing};
-use crate::rotate::schedule::stamp::Dated;
+use crate::rotate::name::{Member, Packing, Standing};
+use crate::rotate::schedule::{Dated, Precision};
+use crate::rotate::{Naming, Scheme};
 use crate::sys::FileId;
+use jiff::civil::{Date, date};
+use std::cell::Cell;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) const LOG: &str = "app.log";
+
+thread_local! {
+    /// Whether names are made from templates.
+    static TEMPLATES: Cell<bool> = const { Cell::new(false) };
+}
+
+/// From here on, in this thread.
+pub(super) fn with_templates(yes: bool) {
+    TEMPLATES.set(yes);
+}
+
+const NUMBERED: &str = "{stem}.{n}{ext}";
+
+/// As dates are made now, and numbers were; and in the other order.
+fn naming() -> Naming {
+    let dated = "{{{stem}}} {date:%d.%m.%Y} {seq}{ext}";
+    if !TEMPLATES.get() {
+        return Naming::plain(LOG, Scheme::Dated);
+    }
+    Naming::from_template(LOG, dated).unwrap().with_former([NUMBERED])
+}
+
+pub(super) fn chained(name: &str) -> Option<Member> {
+    match naming().standing(name) {
+        Some(Standing::Numbered(member)) => Some(member),
+        _ => None,
+    }
+}
+
+pub(super) fn dated(name: &str) -> Option<Dated> {
+    match naming().standing(name) {
+        Some(Standing::Dated(Reverse(dated))) => Some(dated),
+        _ => None,
+    }
+}
+
+fn chain_name(member: Member) -> String {
+    if TEMPLATES.get() {
+        Naming::from_template(LOG, NUMBERED).unwrap().member(member)
+    } else {
+        member.name(LOG)
+    }
+}
+
 pub(super) const DAY_NS: u64 = 86_400_000_000_000;
 const DISK_BYTES: u64 = 4_000;
 
@@ -52,9 +100,9 @@ pub(super) struct World {
     freed: Vec<u64>,
 }
 
-pub(super) fn stamp(now_ns: u64) -> String {
+pub(super) fn day(now_ns: u64) -> Date {
     let day = now_ns / DAY_NS;
-    format!("2026-{:02}-{:02}", day / 28 % 12 + 1, day % 28 + 1)
+    date(2026, (day / 28 % 12 + 1) as i8, (day % 28 + 1) as i8)
 }
 
 impl World {
@@ -143,8 +191,7 @@ impl World {
 
     /// Whether it is a name that the file got from us, and that says rightly whether it is packed.
     pub(super) fn is_named(&self, file: usize, name: &str) -> bool {
-        let packed =
-            Member::parse(LOG, name).is_none_or(|m| (m.packing != Packing::Plain) == self.files[file].packed);
+        let packed = chained(name).is_none_or(|m| (m.packing != Packing::Plain) == self.files[file].packed);
         packed && self.names.get(&file).is_some_and(|names| names.contains(name))
     }
 
@@ -180,7 +227,7 @@ impl Flusher {
 
     fn settle(&mut self, world: &mut World) -> Result<(), Killed> {
         let (seen, live) = (world.seen(), Some(world.files[world.live].id));
-        let news = reconcile(&self.manifest, &Directory { log: LOG, live, seen: &seen });
+        let news = reconcile(&self.manifest, &Directory { naming: &naming(), live, seen: &seen });
         self.tell(world, &news)?;
         if self.live(world).is_none() {
             let begun = self.begun(world);
@@ -252,11 +299,12 @@ impl Flusher {
         let Some(live) = self.live(world).filter(|_| world.dir.get(LOG) == Some(&world.live)) else {
             return self.settle(world);
         };
-        let stamp = stamp(world.now_ns);
-        let dated = world.dir.keys().filter_map(|name| Dated::parse(LOG, name));
+        let day = day(world.now_ns).at(0, 0, 0, 0);
+        let stamp = naming().stamp(day, Precision::Day);
+        let dated = world.dir.keys().filter_map(|name| dated(name));
         let copies: Vec<u32> = dated.filter(|d| d.stamp == stamp).map(|d| d.copy).collect();
         let copy = self.manifest.next_copy(&stamp, copies, Some(live.serial)).unwrap();
-        let name = Dated { stamp: stamp.clone(), copy, packing: Packing::Plain }.name(LOG);
+        let name = naming().dated(day, Precision::Day, copy);
         let live = live.reserved(&name, Stamped { stamp, copy });
         self.tell(world, std::slice::from_ref(&live))?;
         if Self::rename(world, LOG, &name)? {
@@ -270,13 +318,14 @@ impl Flusher {
         let Some(live) = self.live(world).filter(|_| world.dir.get(LOG) == Some(&world.live)) else {
             return self.settle(world);
         };
-        let members = world.dir.keys().filter_map(|name| Member::parse(LOG, name));
+        let ours = |name: &&String| chained(name).is_some_and(|member| chain_name(member) == **name);
+        let members = world.dir.keys().filter(ours).filter_map(|name| chained(name));
         let members: BTreeSet<Member> = members.filter(|m| m.number < 1_000).collect();
         let gap = (1..).find(|n| members.iter().all(|m| m.number != *n)).unwrap();
         for member in members.iter().rev().filter(|m| m.number < gap) {
-            Self::rename(world, &member.name(LOG), &member.at(member.number + 1).name(LOG))?;
+            Self::rename(world, &chain_name(*member), &chain_name(member.at(member.number + 1)))?;
         }
-        if Self::rename(world, LOG, &Member::NEWEST.name(LOG))? {
+        if Self::rename(world, LOG, &chain_name(Member::NEWEST))? {
             self.finish(world, &live, Name::Chain)?;
         }
         Ok(())
@@ -289,7 +338,7 @@ impl Flusher {
         let Some(plain) = entry.plain.clone() else { return Ok(()) };
         let here = |name: &str| match plain.fixed() {
             Some(fixed) => fixed == name,
-            None => Member::parse(LOG, name).is_some_and(|member| member.packing == Packing::Plain),
+            None => chained(name).is_some_and(|member| member.packing == Packing::Plain),
         };
         let is_it = |(_, file): &(&String, &usize)| world.form(**file, plain.name.clone()) == plain;
         let mut names = world.dir.iter().filter(|(name, _)| here(name));
@@ -314,7 +363,8 @@ impl Flusher {
     /// Removes what has to go; what was removed is returned, also if it is killed on the way.
     pub(super) fn retain(&mut self, world: &mut World, limits: &Limits) -> (Vec<usize>, Result<(), Killed>) {
         let (seen, live) = (world.seen(), Some(world.files[world.live].id));
-        let plan = decide(&self.manifest, &Directory { log: LOG, live, seen: &seen }, limits, &world.now());
+        let plan =
+            decide(&self.manifest, &Directory { naming: &naming(), live, seen: &seen }, limits, &world.now());
         let mut removed = Vec::new();
         let mut done = Ok(());
         for (i, removal) in plan.iter().enumerate() {
