@@ -47,6 +47,8 @@ pub(super) struct Packer {
     due: bool,
     /// What a former flusher left was removed.
     swept: bool,
+    /// Nothing is to be packed, and no archive stands twice: rotations change nothing of that.
+    at_rest: bool,
     retry_ns: u64,
     delay: Duration,
     /// Those that failed since all others were tried.
@@ -93,6 +95,7 @@ impl Flusher<'_> {
             work: None,
             due: true,
             swept: false,
+            at_rest: false,
             retry_ns: 0,
             delay: Duration::ZERO,
             failed: Vec::new(),
@@ -101,15 +104,15 @@ impl Flusher<'_> {
 
     /// There is a new archive.
     pub(super) fn pack_soon(&mut self) {
-        if let Some(packer) = &mut self.packer {
+        if let Some(packer) = self.packer.as_mut().filter(|packer| !packer.at_rest) {
             packer.due = true;
         }
     }
 
     /// What is wanted has changed: what failed may work now.
     pub(super) fn pack_anew(&mut self) {
-        self.pack_soon();
         if let Some(packer) = &mut self.packer {
+            (packer.due, packer.at_rest) = (true, false);
             (packer.retry_ns, packer.delay) = (0, Duration::ZERO);
             packer.failed.clear();
         }
@@ -158,6 +161,9 @@ impl Flusher<'_> {
         }
         let how = self.config.compress;
         if how == Compression::None {
+            if let Some(packer) = self.packer.as_mut().filter(|packer| packer.failed.is_empty()) {
+                packer.at_rest = true;
+            }
             return Ok(());
         }
         let found = self.next_plain(&all).map_err(general("look at the archives"))?;
