@@ -1,0 +1,136 @@
+"""Names of archives that a program gives itself."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import os
+import re
+import shutil
+import time
+from pathlib import Path
+from typing import Callable
+
+import crlog
+import pytest
+from crlog import ConcurrentRotatingFileHandler, ConcurrentTimedRotatingFileHandler, names
+
+
+def rotate(handler: logging.Handler, times: int) -> None:
+    for i in range(times):
+        handler.emit(logging.makeLogRecord({"msg": str(i)}))
+        handler.doRollover()  # type: ignore[attr-defined]
+
+
+def waited_for(condition: Callable[[], bool]) -> bool:
+    end = time.monotonic() + 20
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.01)
+    return condition()
+
+
+def rotated(log: Path) -> list[str]:
+    return sorted(p.name for p in log.parent.iterdir() if p.is_file() and p != log)
+
+
+def test_a_namer_names_the_chain(log: Path) -> None:
+    h = ConcurrentRotatingFileHandler(log, backupCount=3)
+    h.namer = lambda name: re.sub(r"^(.*)\.log\.(\d+)$", r"\1.\2.log", name)
+    rotate(h, 5)
+    h.close()
+    assert rotated(log) == ["app.1.log", "app.2.log", "app.3.log"]
+    assert [(log.with_name(f"app.{n}.log")).read_text() for n in (1, 2, 3)] == ["4\n", "3\n", "2\n"]
+
+
+def test_a_namer_names_dated_archives(log: Path) -> None:
+    h = ConcurrentTimedRotatingFileHandler(log, "midnight", backupCount=2)
+    h.namer = lambda name: name.replace(".log", "") + ".log"
+    rotate(h, 4)
+    assert waited_for(lambda: len(rotated(log)) == 2)
+    h.close()
+    today = time.strftime("%Y-%m-%d")
+    kept = rotated(log)
+    assert len(kept) == 2 and all(name.startswith(f"app.{today}.log") for name in kept), kept
+    assert sorted(log.with_name(name).read_text() for name in kept) == ["2\n", "3\n"]
+
+
+def test_rotation_filename_may_be_overridden(log: Path) -> None:
+    class Mine(ConcurrentRotatingFileHandler):
+        def rotation_filename(self, default_name: str) -> str:
+            return default_name + ".old"
+
+    h = Mine(log, backupCount=1)
+    rotate(h, 2)
+    h.close()
+    assert rotated(log) == ["app.log.1.old"]
+
+
+def test_a_suffix_of_ones_own_is_kept_to_the_count(log: Path) -> None:
+    """With concurrent-log-handler these are never removed."""
+    h = ConcurrentTimedRotatingFileHandler(log, "D", backupCount=2)
+    h.suffix = "%Y-%m-%d_%H-%M-%S.log"
+    rotate(h, 6)
+    assert waited_for(lambda: len(rotated(log)) == 2)
+    h.close()
+    assert all(re.match(r"app\.log\.\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d\.log", name) for name in rotated(log))
+    assert sorted(log.with_name(name).read_text() for name in rotated(log)) == ["4\n", "5\n"]
+
+
+def test_the_recipe_of_a_packing_rotator_is_followed(log: Path) -> None:
+    def rotator(source: str, dest: str) -> None:
+        with open(source, "rb") as plain, gzip.open(dest, "wb") as packed:
+            shutil.copyfileobj(plain, packed)
+        os.remove(source)
+
+    h = ConcurrentRotatingFileHandler(log, backupCount=2)
+    h.rotator, h.namer = rotator, lambda name: name + ".gz"
+    rotate(h, 2)
+    assert waited_for(lambda: rotated(log) == ["app.log.1.gz", "app.log.2.gz"]), rotated(log)
+    h.close()
+    assert gzip.decompress(log.with_name("app.log.1.gz").read_bytes()) == b"1\n"
+
+
+def test_another_rotator_is_warned_of_and_nothing_is_lost(log: Path) -> None:
+    h = ConcurrentRotatingFileHandler(log, backupCount=2)
+    h.rotator = os.rename
+    with pytest.warns(RuntimeWarning, match="rotator is not called"):
+        rotate(h, 1)
+    h.close()
+    assert log.with_name("app.log.1").read_text() == "0\n"
+
+
+@pytest.mark.parametrize(
+    ("namer", "said"),
+    [
+        (lambda name: "always-the-same", "cannot be followed"),
+        (lambda name: name + str(os.urandom(4).hex()), "cannot be followed"),
+        (lambda name: name.replace("app.log", "archive/app.log"), "beside the log"),
+    ],
+)
+def test_a_namer_that_others_cannot_follow_is_an_error(log: Path, namer: Callable[[str], str], said: str) -> None:
+    h = ConcurrentRotatingFileHandler(log, backupCount=2)
+    h.namer = namer
+    with pytest.raises(ValueError, match=said):
+        h.stats()
+    assert crlog.stat(log) is None
+
+
+def test_braces_are_literal(log: Path) -> None:
+    base = str(log)
+    assert names.numbered(base, lambda name: name.replace("app", "{app}")) == "{{app}}.log.{n}"
+    assert names.dated(base, "%Y-%m-%d", lambda name: name) == "app.log.{date:%Y-%m-%d}"
+
+
+def test_every_process_follows_the_names(log: Path) -> None:
+    """Whoever flushes: here a child that has no namer of its own, after the parent has gone from the log."""
+    h = ConcurrentRotatingFileHandler(log, backupCount=2)
+    h.namer = lambda name: name + ".txt"
+    h.stats()
+    pid = os.fork()
+    if pid == 0:
+        other = ConcurrentRotatingFileHandler(log, backupCount=2)
+        rotate(other, 2)
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    h.close()
+    assert rotated(log) == ["app.log.1.txt", "app.log.2.txt"]
