@@ -7,6 +7,7 @@ import json
 import locale
 import logging
 import os
+import stat
 import sys
 import time
 import warnings
@@ -287,13 +288,21 @@ class ConcurrentHandler(logging.Handler):
         self._say(f"rotated {self.baseFilename}")
 
     def shouldRollover(self, record: logging.LogRecord) -> bool:
-        """Whether the file is full. The flusher decides for itself; this is for those who ask."""
-        log = self._log
-        if log is None or not self.maxBytes or self.maxBytes <= 0:
-            return False
-        size = json.loads(log.stat_json())["file_bytes"]
-        more = len(self._encoded(self.format(record))) + len(self.terminator) if self.strict_size else 0
-        return bool(size + more > self.maxBytes if self.strict_size else size >= self.maxBytes)
+        """Whether the file is full; an empty one never is. The flusher decides for itself; this is for those who ask."""
+        size = self._file_bytes() if self.maxBytes and self.maxBytes > 0 else 0
+        if size and self.strict_size:
+            size += len(self._encoded(self.format(record) + self.terminator))
+            return size > self.maxBytes
+        return bool(size) and size >= self.maxBytes
+
+    def _file_bytes(self) -> int:
+        if self._log is not None:
+            return int(json.loads(self._log.stat_json())["file_bytes"])
+        try:
+            found = os.stat(self.baseFilename)
+        except OSError:
+            return 0
+        return found.st_size if stat.S_ISREG(found.st_mode) else 0
 
     @property
     def num_rollovers(self) -> int:

@@ -93,6 +93,29 @@ def test_do_rollover_rotates_at_once(log: Path, logger: logging.Logger) -> None:
     assert h.num_rollovers == 3
 
 
+def test_should_rollover_knows_the_file_before_anything_is_logged(log: Path, tmp_path: Path) -> None:
+    record = logging.makeLogRecord({"msg": "x" * 9})
+    for strict, size, full in ((False, 0, False), (False, 99, False), (False, 100, True), (True, 90, False), (True, 91, True)):
+        log.write_bytes(b"x" * size)
+        h = ConcurrentRotatingFileHandler(log, maxBytes=100, strict_size=strict)
+        assert h.shouldRollover(record) is full, (strict, size)
+    log.unlink()
+    assert ConcurrentRotatingFileHandler(log, maxBytes=100).shouldRollover(record) is False
+    assert ConcurrentRotatingFileHandler(os.devnull, maxBytes=1).shouldRollover(record) is False
+
+
+def test_an_empty_file_is_never_full(log: Path, logger: logging.Logger) -> None:
+    logger.addHandler(h := ConcurrentRotatingFileHandler(log, maxBytes=100, backupCount=3, strict_size=True))
+    long = logging.makeLogRecord({"msg": "x" * 200, "levelno": logging.INFO})
+    assert not h.shouldRollover(long)
+    h.stats()
+    assert not h.shouldRollover(long)
+    logger.handle(long)
+    h.flush()
+    assert archives(log) == [] and lines(log) == ["x" * 200]
+    assert h.shouldRollover(long)
+
+
 def test_archives_are_packed(log: Path, logger: logging.Logger) -> None:
     logger.addHandler(h := ConcurrentRotatingFileHandler(log, backupCount=2, use_gzip=True))
     logger.info("packed")
