@@ -119,6 +119,7 @@ class ConcurrentHandler(logging.Handler):
         self.overflow, self.durable, self.ring_size = overflow, durable, ring_size
         self.segment, self.strict_size = segment, strict_size
         self.options = options
+        self._has_begun = False
         self._reset()
         _crlog.check(self.baseFilename, self._log_options())
 
@@ -235,9 +236,10 @@ class ConcurrentHandler(logging.Handler):
         # An interpreter that is being taken down can compute them no more, but destructors still log.
         options = self._options_before if _is_finalizing() and self._options_before else self._log_options()
         self._options_before = options
-        if self.mode.startswith("w") or self.mode.startswith("x"):
+        if self.mode.startswith(("w", "x")) and not self._has_begun:
             self._begin_anew(options)
         log = _crlog.Log(self.baseFilename, options)
+        self._has_begun = True
         self._log, self._rotations_at_open = log, log.rotations()
         if self.debug:
             self._say(f"opened {self.baseFilename}")
@@ -247,14 +249,14 @@ class ConcurrentHandler(logging.Handler):
         return log
 
     def _begin_anew(self, options: dict[str, Any]) -> None:
-        """Modes "w" and "x", for the first process of a log."""
+        """Modes "w" and "x", for the first process of a log, once for a handler and all its copies."""
         place = {name: options[name] for name in ("segment", "lock_dir") if name in options}
         if _crlog.is_open(self.baseFilename, place):
             return
-        if self.mode.startswith("x") and not self._closed_once:
+        if self.mode.startswith("x"):
             os.close(os.open(self.baseFilename, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
             os.unlink(self.baseFilename)
-        elif self.mode.startswith("w") and os.path.exists(self.baseFilename):
+        elif os.path.exists(self.baseFilename):
             os.truncate(self.baseFilename, 0)
 
     def flush(self) -> None:

@@ -7,6 +7,7 @@ import gzip
 import io
 import logging
 import os
+import pickle
 import re
 import stat
 import sys
@@ -225,6 +226,18 @@ def test_mode_w_begins_anew_once(log: Path, logger: logging.Logger) -> None:
     logger.info("2")
     h.flush()
     assert lines(log) == ["1", "2", "2"]
+
+
+def test_mode_w_keeps_what_was_logged_before_close(log: Path, logger: logging.Logger) -> None:
+    log.write_text("old\n")
+    logger.addHandler(h := ConcurrentRotatingFileHandler(log, "w"))
+    for i in range(3):
+        logger.info("%d", i)
+        h.close()
+    copy = pickle.loads(pickle.dumps(h))
+    copy.handle(logging.makeLogRecord({"msg": "3"}))
+    copy.close()
+    assert lines(log) == ["0", "1", "2", "3"]
 
 
 def test_mode_a_goes_on(log: Path, logger: logging.Logger) -> None:
