@@ -26,6 +26,7 @@ __all__ = [
     "CrlogError",
     "NotFlushed",
     "RecordTooLong",
+    "__version__",
     "install_as_concurrent_log_handler",
     "option_names",
     "setup_logging_queues",

@@ -13,10 +13,11 @@ def install_as_concurrent_log_handler() -> None:
     To be called before the configuration is read; importing ``crlog.as_concurrent_log_handler`` does the same. A
     concurrent-log-handler that is imported already is replaced for whoever looks it up by name from now on.
     """
-    from . import __version__, handlers, queue
+    from . import handlers, queue
+    from ._crlog import __version__
 
     package = types.ModuleType("concurrent_log_handler", "concurrent-log-handler's names for crlog's handlers.")
-    package.__path__ = []  # type: ignore[attr-defined]
+    package.__path__ = []
     version = types.ModuleType("concurrent_log_handler.__version__")
     version.__version__ = __version__  # type: ignore[attr-defined]
     queues = types.ModuleType("concurrent_log_handler.queue")
@@ -24,7 +25,7 @@ def install_as_concurrent_log_handler() -> None:
     package.__version__ = version  # type: ignore[attr-defined]
     package.queue = queues  # type: ignore[attr-defined]
     package.__all__ = ["ConcurrentRotatingFileHandler", "ConcurrentTimedRotatingFileHandler"]  # type: ignore[attr-defined]
-    for name in package.__all__:  # type: ignore[attr-defined]
+    for name in package.__all__:
         setattr(package, name, getattr(handlers, name))
         setattr(logging.handlers, name, getattr(handlers, name))
     for module in (package, version, queues):

@@ -12,7 +12,7 @@ import sys
 import time
 import warnings
 import weakref
-from typing import Any, Iterable
+from typing import Any, Callable, Iterable
 
 from . import _crlog
 
@@ -125,7 +125,7 @@ class ConcurrentHandler(logging.Handler):
 
     def _reset(self) -> None:
         self._log: _crlog.Log | None = None
-        self._write = self._open_and_write
+        self._write: Callable[[int, str | bytes], None] = self._open_and_write
         self._rotations_at_open = 0
         self._closed_once = False
         self._options_before: dict[str, Any] | None = None
@@ -250,7 +250,7 @@ class ConcurrentHandler(logging.Handler):
 
     def _begin_anew(self, options: dict[str, Any]) -> None:
         """Modes "w" and "x", for the first process of a log, once for a handler and all its copies."""
-        place = {name: options[name] for name in ("segment", "lock_dir") if name in options}
+        place: dict[str, Any] = {name: options[name] for name in ("segment", "lock_dir") if name in options}
         if _crlog.is_open(self.baseFilename, place):
             return
         if self.mode.startswith("x"):
@@ -341,7 +341,9 @@ class ConcurrentHandler(logging.Handler):
 
     def do_open(self, mode: str | None = None) -> io.TextIOWrapper:
         """The log file, opened by itself, for those who want to read it."""
-        return open(self.baseFilename, mode or "r", encoding=self.encoding, newline=self.newline)  # noqa: SIM115
+        file = open(self.baseFilename, mode or "r", encoding=self.encoding, newline=self.newline)  # noqa: SIM115
+        assert isinstance(file, io.TextIOWrapper)
+        return file
 
     def do_gzip(self, input_filename: str) -> None:
         """Packs a file and removes it. Archives of the log are packed by the flusher, see ``use_gzip``."""
@@ -368,7 +370,7 @@ class ConcurrentHandler(logging.Handler):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self.stream = None
+        self.__dict__["stream"] = None
         self._reset()
         self.createLock()
         logging._addHandlerRef(self)  # type: ignore[attr-defined]  # so that logging.shutdown finds it
