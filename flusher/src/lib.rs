@@ -12,6 +12,7 @@
 //! | [`paths`] | names of files |
 //! | [`signals`] | signals turned into calls |
 //! | [`sidecar`] | `crlog-flusher` |
+//! | [`append`] | records of others go into a log |
 //! | [`pipe`], [`lines`] | `crlog pipe`: standard input, line by line |
 //! | [`stat`] | `crlog stat` |
 //! | [`set`] | `crlog set` |
@@ -23,6 +24,7 @@
 //! | [`verify`] | `crlog verify` |
 //! | [`stress`], [`demo`] | real processes that are killed and stopped, and the check of what they wrote |
 
+pub mod append;
 pub mod args;
 pub mod config;
 pub mod console;
