@@ -2,6 +2,8 @@
 .PHONY: test test-python setup demo loom mutants fuzz stress soak scribble bench bench-durable doc lint ci clean slow-disk
 
 CARGO ?= cargo
+# What is built and tested besides the default; all at once, so that nothing is built twice.
+FEATURES ?= crlog-flusher/zmq
 LOOM_FLAGS = --cfg loom --cfg debug_assertions
 SECONDS ?= 60
 SEED ?= 1
@@ -13,7 +15,7 @@ setup:
 
 # Everything but the model checker and the long runs: 10 minutes at most on 2 cores.
 test: setup
-	$(CARGO) test --workspace --no-fail-fast
+	$(CARGO) test --workspace --features $(FEATURES) --no-fail-fast
 	python/tests/run.sh
 
 # The Python package alone, in an environment of its own; ARGS go to pytest.
@@ -61,11 +63,11 @@ bench-durable:
 	$(CARGO) bench --bench durable
 
 doc:
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --features $(FEATURES) --no-deps
 
 lint:
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --workspace --all-targets --features $(FEATURES) -- -D warnings
 
 ci:
 	bash .ci/run

@@ -14,6 +14,7 @@
 //! | [`sidecar`] | `crlog-flusher` |
 //! | [`append`] | records of others go into a log |
 //! | [`pipe`], [`lines`] | `crlog pipe`: standard input, line by line |
+//! | [`zmq_pull`] | `crlog zmq-pull`: messages of ZeroMQ PUSH sockets |
 //! | [`stat`] | `crlog stat` |
 //! | [`set`] | `crlog set` |
 //! | [`rotate`] | `crlog rotate` |
@@ -45,3 +46,4 @@ pub mod stress;
 pub mod tool;
 pub mod units;
 pub mod verify;
+pub mod zmq_pull;

@@ -6,7 +6,7 @@ use rustix::event::{PollFd, PollFlags};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::flag;
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -92,6 +92,11 @@ impl Interrupt {
             0 => None,
             signal => Some(u8::try_from(128 + signal).unwrap_or(u8::MAX)),
         }
+    }
+
+    /// Can be read when a signal has come, and stays so.
+    pub fn wake(&self) -> BorrowedFd<'_> {
+        self.wake.as_fd()
     }
 
     /// Sleeps until `input` can be read or a signal comes.

@@ -2,7 +2,9 @@
 //! interpreter, can be both tools, too.
 
 use crate::console::{Console, Failure};
-use crate::{demo, doctor, pipe, recover, retention, rotate, set, sidecar, soak, stat, stress, verify};
+use crate::{
+    demo, doctor, pipe, recover, retention, rotate, set, sidecar, soak, stat, stress, verify, zmq_pull,
+};
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
 use std::process::Command as Process;
@@ -28,6 +30,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Pipe(Box<pipe::PipeArgs>),
+    ZmqPull(Box<zmq_pull::ZmqPullArgs>),
     Stat(stat::StatArgs),
     Set(Box<set::SetArgs>),
     Rotate(rotate::RotateArgs),
@@ -47,6 +50,7 @@ enum Command {
 fn run(command: &Command, console: Console) -> Result<u8, Failure> {
     match command {
         Command::Pipe(args) => pipe::main(args, console),
+        Command::ZmqPull(args) => zmq_pull::main(args, console),
         Command::Stat(args) => stat::main(args, console),
         Command::Set(args) => set::main(args, console),
         Command::Rotate(args) => rotate::main(args, console),

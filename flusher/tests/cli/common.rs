@@ -112,6 +112,19 @@ impl Running {
         input.flush().unwrap();
     }
 
+    /// The next line of its standard output.
+    #[cfg(feature = "zmq")]
+    pub fn line(&mut self) -> String {
+        let output = self.child().stdout.as_mut().unwrap();
+        let bytes = std::io::Read::bytes(output).map(Result::unwrap).take_while(|b| *b != b'\n');
+        String::from_utf8(bytes.collect()).unwrap()
+    }
+
+    #[cfg(feature = "zmq")]
+    pub fn pid(&self) -> u32 {
+        self.0.as_ref().unwrap().id()
+    }
+
     pub fn signal(&mut self, signal: Signal) {
         let pid = Pid::from_raw(self.child().id().cast_signed()).unwrap();
         rustix::process::kill_process(pid, signal).unwrap();

@@ -16,3 +16,4 @@ mod set;
 mod sidecar;
 mod stat;
 mod verify;
+mod zmq_pull;
