@@ -6,9 +6,10 @@ import http.client
 import queue
 import socket
 import threading
+import time
 from typing import Iterable
 
-from .run import Program, until
+from .run import LIMIT, PROGRAMS, Program, until
 
 
 def listens(port: int) -> bool:
@@ -26,7 +27,7 @@ def until_served(program: Program, port: int) -> None:
 
 def get(port: int, path: str) -> tuple[int, str]:
     """Status and body."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     try:
         connection.request("GET", path)
         response = connection.getresponse()
@@ -35,15 +36,15 @@ def get(port: int, path: str) -> tuple[int, str]:
         connection.close()
 
 
-def requests(port: int, paths: Iterable[str], threads: int = 6) -> dict[str, tuple[int, str] | Exception]:
-    """Asks for each path once. What came back for each, or why nothing did."""
+def requests(program: Program, port: int, paths: Iterable[str], threads: int = 6) -> dict[str, tuple[int, str] | Exception]:
+    """Asks for each path once. What came back for each, or why nothing did; those that are left when the program ends are missing."""
     waiting: queue.SimpleQueue = queue.SimpleQueue()
     for path in paths:
         waiting.put(path)
     answers: dict[str, tuple[int, str] | Exception] = {}
 
     def work() -> None:
-        while True:
+        while program.running():
             try:
                 path = waiting.get_nowait()
             except queue.Empty:
@@ -56,6 +57,8 @@ def requests(port: int, paths: Iterable[str], threads: int = 6) -> dict[str, tup
     workers = [threading.Thread(target=work, daemon=True) for _ in range(threads)]
     for w in workers:
         w.start()
+    end = time.monotonic() + LIMIT
     for w in workers:
-        w.join()
+        w.join(max(0, end - time.monotonic()))
+    assert not any(w.is_alive() for w in workers), f"the requests were not answered within {LIMIT} s"
     return answers

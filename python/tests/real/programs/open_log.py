@@ -1,8 +1,9 @@
-"""Opens the log as any program does, logs nothing, and ends: what killed processes left in memory is in the file then."""
+"""Starts as any program does, and says so: with that record the log is opened, and what killed processes left is in the file then."""
 
+import logging
 import logging.config
 
 import handler
 
 logging.config.dictConfig(handler.config())
-logging.getLogger().handlers[0].flush()
+logging.getLogger().info("started")
