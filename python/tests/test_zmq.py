@@ -1,7 +1,6 @@
 """PUSH sockets of pyzmq, as logging recipes use them, against `crlog zmq-pull`.
 
-The binary is that of the environment variable CRLOG_BIN, else debug/crlog in cargo's target directory, built with
-`cargo build --features crlog-flusher/zmq`; `make test` builds it.
+The tool is the one in the package; the environment variable CRLOG_BIN names another.
 """
 
 import contextlib
@@ -15,7 +14,6 @@ import subprocess
 import sys
 import time
 import warnings
-from pathlib import Path
 
 import pytest
 
@@ -31,11 +29,8 @@ try:
 except ImportError:
     skip_loudly("pyzmq is missing (pip install pyzmq): crlog zmq-pull is not tested with it")
 
-REPOSITORY = Path(__file__).parents[2]
-TARGET = REPOSITORY / os.environ.get("CARGO_TARGET_DIR", "target")
-CRLOG = Path(os.environ.get("CRLOG_BIN") or TARGET / "debug/crlog")
-if not CRLOG.exists():
-    skip_loudly(f"{CRLOG} is missing: cargo build --features crlog-flusher/zmq, or set CRLOG_BIN")
+BINARY = os.environ.get("CRLOG_BIN")
+CRLOG = [BINARY] if BINARY else [sys.executable, "-m", "crlog"]
 
 FORK_FREE = multiprocessing.get_context("spawn")
 PROCESSES = 4
@@ -73,7 +68,7 @@ def log_lines(place, process):
 @contextlib.contextmanager
 def server(log, *options, place="tcp://127.0.0.1:*"):
     """A server, the place where it listens, and its end: stop() ends it with SIGTERM and returns what it said."""
-    command = [str(CRLOG), "zmq-pull", "--bind", place, *options, str(log)]
+    command = [*CRLOG, "zmq-pull", "--bind", place, *options, str(log)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def stop():
