@@ -206,7 +206,7 @@ def test_a_record_that_is_cut_in_two_by_a_rotation_is_found(log):
     assert "lost" in report.kinds
 
 
-def test_a_file_that_is_too_long_or_too_short_is_found(log):
+def test_a_record_in_the_file_beside_its_own_is_found(log):
     log.files[2].append(log.files[3].pop(0))
     assert log.look().kinds == {"size"}
     log.cut()
@@ -215,6 +215,14 @@ def test_a_file_that_is_too_long_or_too_short_is_found(log):
     log.cut()
     log.files[-2:] = [log.files[-2] + log.files[-1]]
     assert log.look().kinds == {"size"}
+
+
+def test_a_file_that_was_rotated_too_early_is_found(log, monkeypatch):
+    log.files[2:3] = [log.files[2][:3], log.files[2][3:]]
+    report = log.look()
+    assert [p.kind for p in report.problems] == ["size", "size"]
+    monkeypatch.setattr(log, "paths", lambda: dated_paths(log))
+    assert not log.look(order=dated).problems, "time may have come before the size"
 
 
 def test_too_few_rotations_are_found(log):

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from . import load
+from . import checker, load
 from .run import PROGRAMS, free_port, until
 
 ORDERS = 120
@@ -113,6 +113,25 @@ def check_writers(report, expected: set[int]) -> None:
     assert expected <= report.pids
     packers = {r.pid for r in report.records if " packed=" in r.text}
     assert len(packers) > 4 and not packers & expected
+
+
+def test_a_development_server_that_is_terminated_leaves_all_lines(place, site):
+    """As `docker stop` ends it: the parent takes SIGTERM and kills its child, which so ends without leaving."""
+
+    def logged() -> int:
+        return sum(checker.tallies(place.tally / "log").values())
+
+    server, port = start_server(place, site)
+    before = logged()
+    answers = load.requests(server, port, [f"/order/{n}" for n in range(ORDERS)])
+    assert [a[0] for a in answers.values() if not isinstance(a, Exception)] == [200] * ORDERS, answers
+    (child,) = {int(body) for _, body in answers.values()}
+    until(lambda: logged() >= before + ORDERS * (LINES_OF_VIEW + 1), "the server has logged the requests themselves, after its answers")
+    server.signal(signal.SIGTERM).ends()
+    report = place.look(rotations=1).raise_if_bad()
+    assert report.pids == {server.pid, child}
+    assert sorted(report.found(r"order=(\d+) line=(\d+)")) == sorted((str(n), str(i)) for n in range(ORDERS) for i in range(LINES_OF_VIEW))
+    assert sorted(report.found(r'"GET /order/(\d+) HTTP/1.1" 200')) == sorted((str(n),) for n in range(ORDERS))
 
 
 def test_mail_admins_and_our_handler_get_the_same_errors(place, site):
