@@ -35,6 +35,10 @@ class Problem:
     text: str
 
 
+def pid_of(source: str) -> int:
+    return int(source.split(".")[0])
+
+
 @dataclass(frozen=True)
 class Record:
     source: str
@@ -47,7 +51,7 @@ class Record:
 
     @property
     def pid(self) -> int:
-        return int(self.source.split(".")[0])
+        return pid_of(self.source)
 
 
 @dataclass
@@ -209,7 +213,7 @@ def complete(records: Iterable[Record], tally: dict[str, int], killed: set[int])
         seen[r.source][r.number] += 1
     problems = []
     for source, last in tally.items():
-        may_miss = {last} if int(source.split(".")[0]) in killed else set()
+        may_miss = {last} if pid_of(source) in killed else set()
         problems += [Problem("lost", f"{source} {n} of {last}") for n in range(1, last + 1) if n not in seen[source] and n not in may_miss]
     for source, numbers in seen.items():
         problems += [Problem("doubled", f"{source} {n}, {c} times") for n, c in numbers.items() if c > 1]

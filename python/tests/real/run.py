@@ -36,13 +36,23 @@ def free_port() -> int:
         return s.getsockname()[1]
 
 
-def group_of_living(pid: int) -> int | None:
-    """The process group, or None for a process that is dead, its parent informed or not."""
+def living(pid: int) -> tuple[int, int] | None:
+    """Parent and process group, or None for a process that is dead, its parent informed or not."""
     try:
-        state, _, group = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:3]
+        state, parent, group = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:3]
     except (OSError, ValueError):
         return None
-    return None if state in "ZX" else int(group)
+    return None if state in "ZX" else (int(parent), int(group))
+
+
+def processes() -> dict[int, tuple[int, int]]:
+    """Parent and process group of each process."""
+    found = {pid: living(pid) for pid in map(int, filter(str.isdigit, os.listdir("/proc")))}
+    return {pid: them for pid, them in found.items() if them}
+
+
+def children(parent: int) -> list[int]:
+    return [pid for pid, (of, _) in processes().items() if of == parent]
 
 
 def complaints(stderr: str) -> list[str]:
@@ -124,7 +134,7 @@ class Program:
 
     def left(self) -> list[int]:
         """The living processes of its group."""
-        return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if group_of_living(pid) == self.pid]
+        return [pid for pid, (_, group) in processes().items() if group == self.pid]
 
     def kill(self) -> None:
         """Whatever is left, by its process group. Called for every program in the end."""

@@ -360,8 +360,7 @@ def test_a_program_that_outlives_its_parent_is_found_and_killed(place, monkeypat
     with pytest.raises(AssertionError, match=f"its children have not: \\[{left}\\]"):
         program.ends()
     program.kill()
-    run.group_of_living(left)
-    real(lambda: run.group_of_living(left) is None, "the child is killed", 10)
+    real(lambda: run.living(left) is None, "the child is killed", 10)
 
 
 def test_the_guard_kills_what_a_killed_test_run_left():

@@ -7,13 +7,12 @@ import signal
 import pytest
 
 from . import checker, load
-from .run import PROGRAMS, free_port, until
+from .run import PROGRAMS, children, free_port, until
 
 ORDERS = 120
 LINES_OF_VIEW = 4
 LINES_OF_TASK = 15
 TICKS = 3
-RELOADED = 3  # the status with which the child of the development server asks to be started again
 
 
 @pytest.fixture
@@ -53,16 +52,28 @@ def done(place, kind: str) -> set[str]:
     return {p.name.partition("-")[2] for p in (place.work / "done").iterdir() if p.name.startswith(kind)}
 
 
-def edit_and_wait_for_the_reload(site, port: int) -> None:
-    (site / "shop" / "version.py").write_text("VERSION = 2\n")
-
-    def reloaded() -> bool:
+def answered(place) -> set[int]:
+    """The orders whose requests are in the log, while it is being written."""
+    text = b""
+    for path in place.logs.glob("app.log*"):
         try:
-            return load.get(port, "/version") == (200, "2")
-        except OSError:
-            return False
+            text += path.read_bytes()
+        except FileNotFoundError:
+            pass  # rotated at this moment: it is looked for again
+    return {int(n) for n in re.findall(rb'"GET /order/(\d+) HTTP/1.1" 200', text)}
 
-    until(reloaded, "the development server has noticed the edited file")
+
+def edit_and_wait_for_the_reload(place, site, server, port: int) -> None:
+    """The child ends at once when it notices the edit, so that nothing may be on its way; the next one opens the log as it starts."""
+
+    def sources() -> set[str]:
+        return {r for r in checker.tallies(place.tally / "log") if checker.pid_of(r) in children(server.pid)}
+
+    (before,) = sources()
+    (site / "shop" / "version.py").write_text("VERSION = 2\n")
+    until(lambda: sources() - {before}, "the development server has noticed the edited file")
+    load.until_served(server, port)
+    assert load.get(port, "/version") == (200, "2")
 
 
 def order_all(place, site, server, port: int) -> set[int]:
@@ -70,7 +81,8 @@ def order_all(place, site, server, port: int) -> set[int]:
     pids = set()
     for half in (range(ORDERS // 2), range(ORDERS // 2, ORDERS)):
         if half.start:
-            edit_and_wait_for_the_reload(site, port)
+            until(lambda: answered(place) == set(range(half.start)), "the server has logged the requests themselves, after its answers")
+            edit_and_wait_for_the_reload(place, site, server, port)
         answers = load.requests(server, port, [f"/order/{n}" for n in half])
         assert [a[0] for a in answers.values() if not isinstance(a, Exception)] == [200] * len(half), answers
         pids |= {int(body) for _, body in answers.values()}
@@ -84,10 +96,11 @@ def test_the_development_server_two_workers_and_beat_write_one_file(place, site)
     pids = order_all(place, site, server, port)
     until(lambda: len(done(place, "pack")) == ORDERS and len(done(place, "tick")) >= TICKS, "all orders are packed")
 
-    server.interrupt_all().ends()
-    beat.signal(signal.SIGTERM).ends()
-    for worker in workers:
-        worker.signal(signal.SIGTERM).ends()
+    server.interrupt_all()
+    for program in (beat, *workers):
+        program.signal(signal.SIGTERM)
+    for program in (server, beat, *workers):
+        program.ends()
 
     report = place.look(rotations=6).raise_if_bad()
     check_orders(report)
