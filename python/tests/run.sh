@@ -25,4 +25,4 @@ export PIP_DISABLE_PIP_VERSION_CHECK=1
 "$venv/bin/pip" install --quiet -r python/tests/requirements.txt
 "$venv/bin/pip" install --quiet --force-reinstall --no-deps ./python
 cd python/tests
-exec "$venv/bin/python" -m pytest -q "$@"
+exec "$venv/bin/python" -m pytest -q -rs "$@"
