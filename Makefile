@@ -1,5 +1,5 @@
 # `make test` is all a newcomer needs; the other targets are what CI runs besides.
-.PHONY: test test-python setup demo loom mutants fuzz stress soak scribble bench bench-durable doc lint ci clean slow-disk
+.PHONY: test test-python wheel setup demo loom mutants fuzz stress soak scribble bench bench-durable doc lint ci clean slow-disk
 
 CARGO ?= cargo
 # What is built and tested besides the default; all at once, so that nothing is built twice.
@@ -21,6 +21,12 @@ test: setup
 # The Python package alone, in an environment of its own; ARGS go to pytest.
 test-python:
 	python/tests/run.sh $(ARGS)
+
+# The Python package as a wheel for this kind of Linux and newer ones, in target/wheels.
+wheel:
+	python/tests/run.sh --version >/dev/null
+	$(or $(CARGO_TARGET_DIR),target)/python/bin/pip install --quiet 'maturin>=1.7,<2'
+	$(or $(CARGO_TARGET_DIR),target)/python/bin/maturin build --release --manifest-path python/Cargo.toml
 
 demo:
 	$(CARGO) run --release --bin crlog -- demo

@@ -10,13 +10,20 @@ use pyo3::types::{PyBool, PyDict, PyInt, PyString};
 use settings::{Origin, Settings};
 use std::path::{Path, PathBuf};
 
+/// Whether this process may flush in a thread: of the process, and in no configuration file.
+const THREAD: &str = "flusher_thread";
+
 /// Options of the log at `path` from a dictionary such as `{"max_bytes": "10 MB"}`. `terminator` is bytes.
 pub fn read(path: PathBuf, given: &Bound<'_, PyDict>) -> PyResult<Options> {
-    let (mut all, mut terminator) = (Settings::default(), None);
+    let (mut all, mut terminator, mut thread) = (Settings::default(), None, true);
     for (name, value) in given {
         let name: String = name.extract()?;
         if name == "terminator" {
             terminator = Some(value.extract::<Vec<u8>>()?);
+            continue;
+        }
+        if name == THREAD {
+            thread = value.extract::<bool>()?;
             continue;
         }
         let key = keys::find(&name).filter(|key| key.name != "verbose").ok_or_else(|| unknown(&name))?;
@@ -27,7 +34,7 @@ pub fn read(path: PathBuf, given: &Bound<'_, PyDict>) -> PyResult<Options> {
     if let Some(problem) = possible::of_one(&all, &Origin::CommandLine, &path).first() {
         return Err(PyValueError::new_err(problem.to_string()));
     }
-    let mut options = all.apply(Options::new(path));
+    let mut options = all.apply(Options::new(path)).flusher_thread(thread);
     if let Some(bytes) = terminator {
         options = options.terminator(&bytes);
     }
@@ -72,5 +79,6 @@ pub fn check(path: PathBuf, options: &Bound<'_, PyDict>) -> PyResult<()> {
 /// Names of all options.
 #[pyfunction]
 pub fn option_names() -> Vec<&'static str> {
-    keys::KEYS.iter().map(|key| key.name).filter(|name| *name != "verbose").collect()
+    let names = keys::KEYS.iter().map(|key| key.name).filter(|name| *name != "verbose");
+    names.chain([THREAD]).collect()
 }

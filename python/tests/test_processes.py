@@ -384,6 +384,14 @@ def test_the_tools_run_in_this_interpreter(log: Path, logger: logging.Logger, to
     h.close()
 
 
+def test_without_a_thread_records_wait_for_flush(log: Path, logger: logging.Logger) -> None:
+    logger.addHandler(h := ConcurrentRotatingFileHandler(log, flusher_thread=False))
+    work(logger, 0, 100)
+    assert len(os.listdir("/proc/self/task")) == 1 and log.read_text() == ""
+    h.flush()
+    assert_complete(log, 1, 100)
+
+
 def test_a_sidecar_flushes_for_python(log: Path, logger: logging.Logger) -> None:
     import subprocess
 
