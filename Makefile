@@ -1,5 +1,5 @@
 # `make test` is all a newcomer needs; the other targets are what CI runs besides.
-.PHONY: test test-python wheel setup demo loom mutants fuzz stress soak scribble bench bench-durable doc lint ci clean slow-disk
+.PHONY: test test-python wheel setup demo loom mutants fuzz stress soak scribble bench bench-durable bench-python doc lint ci clean slow-disk
 
 CARGO ?= cargo
 # What is built and tested besides the default; all at once, so that nothing is built twice.
@@ -67,6 +67,10 @@ bench:
 # Durable records alone: group commit against one fsync for each record.
 bench-durable:
 	$(CARGO) bench --bench durable
+
+# Python's handlers beside each other: what a call costs, lines a second. ROUNDS, RECORDS, PROCESSES, MAX_BYTES.
+bench-python:
+	python/tests/run.sh --bench
 
 doc:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --features $(FEATURES) --no-deps

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds the Python package as a newcomer would (pip install ./python) into an environment of its own under target/, and
-# runs its tests against what was installed. Arguments go to pytest.
+# runs its tests against what was installed. Arguments go to pytest. With --bench alone it measures instead: python/bench.
 #
 #     PYTHON=python3.12 python/tests/run.sh -k fork
 set -eu
@@ -24,5 +24,6 @@ fi
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 "$venv/bin/pip" install --quiet -r python/tests/requirements.txt
 "$venv/bin/pip" install --quiet --force-reinstall --no-deps ./python
+if [ "${1:-}" = --bench ]; then exec "$venv/bin/python" python/bench/run.py; fi
 cd python/tests
 exec "$venv/bin/python" -m pytest -q -rs "$@"
