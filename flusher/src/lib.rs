@@ -16,6 +16,7 @@
 //! | [`pipe`], [`lines`] | `crlog pipe`: standard input, line by line |
 //! | [`zmq_pull`] | `crlog zmq-pull`: messages of ZeroMQ PUSH sockets |
 //! | [`stat`] | `crlog stat` |
+//! | [`tail`] | `crlog tail` |
 //! | [`set`] | `crlog set` |
 //! | [`rotate`] | `crlog rotate` |
 //! | [`doctor`] | `crlog doctor` |
@@ -43,6 +44,7 @@ pub mod signals;
 pub mod soak;
 pub mod stat;
 pub mod stress;
+pub mod tail;
 pub mod tool;
 pub mod units;
 pub mod verify;

@@ -3,7 +3,7 @@
 
 use crate::console::{Console, Failure};
 use crate::{
-    demo, doctor, pipe, recover, retention, rotate, set, sidecar, soak, stat, stress, verify, zmq_pull,
+    demo, doctor, pipe, recover, retention, rotate, set, sidecar, soak, stat, stress, tail, verify, zmq_pull,
 };
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
@@ -32,6 +32,7 @@ enum Command {
     Pipe(Box<pipe::PipeArgs>),
     ZmqPull(Box<zmq_pull::ZmqPullArgs>),
     Stat(stat::StatArgs),
+    Tail(tail::TailArgs),
     Set(Box<set::SetArgs>),
     Rotate(rotate::RotateArgs),
     Doctor(doctor::DoctorArgs),
@@ -52,6 +53,7 @@ fn run(command: &Command, console: Console) -> Result<u8, Failure> {
         Command::Pipe(args) => pipe::main(args, console),
         Command::ZmqPull(args) => zmq_pull::main(args, console),
         Command::Stat(args) => stat::main(args, console),
+        Command::Tail(args) => tail::main(args, console),
         Command::Set(args) => set::main(args, console),
         Command::Rotate(args) => rotate::main(args, console),
         Command::Doctor(args) => doctor::main(args, console),

@@ -7,6 +7,8 @@ import logging
 import os
 import re
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Callable
@@ -134,3 +136,22 @@ def test_every_process_follows_the_names(log: Path) -> None:
     assert os.waitpid(pid, 0)[1] == 0
     h.close()
     assert rotated(log) == ["app.log.1.txt", "app.log.2.txt"]
+
+
+def test_archives_of_concurrent_log_handler_are_taken_in_on_request(log: Path) -> None:
+    for day in (15, 16, 17, 18):
+        log.with_name(f"app.log.2026-01-{day}").write_text("old\n")
+        os.utime(log.with_name(f"app.log.2026-01-{day}"), (1768435200 + day * 86400,) * 2)
+    h = ConcurrentTimedRotatingFileHandler(log, "midnight", backupCount=3)
+    rotate(h, 1)
+    assert len(rotated(log)) == 5, "they are not ours to remove"
+    done = subprocess.run(
+        [sys.executable, "-m", "crlog", "retention", "--adopt", str(log)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert done.returncode == 0 and "4 files taken in" in done.stdout, done.stdout + done.stderr
+    assert waited_for(lambda: len(rotated(log)) == 3)
+    h.close()
+    assert rotated(log)[:2] == ["app.log.2026-01-17", "app.log.2026-01-18"]

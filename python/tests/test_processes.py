@@ -380,6 +380,8 @@ def test_the_tools_run_in_this_interpreter(log: Path, logger: logging.Logger, to
     assert "flusher" in run("stat", str(log))
     assert "every acknowledged record" in run("stress", "--processes", "2", "--records", "500", "--sidecars", "1")
     assert "stress" in run("--help")
+    h.flush()
+    assert run("tail", str(log)) == "x\n"
     run("rotate", str(log))
     h.close()
 

@@ -15,5 +15,6 @@ mod runs;
 mod set;
 mod sidecar;
 mod stat;
+mod tail;
 mod verify;
 mod zmq_pull;
