@@ -34,6 +34,7 @@ mod link;
 mod notes;
 mod pack;
 mod retire;
+mod shift;
 mod sync;
 mod time;
 mod trouble;
@@ -45,6 +46,7 @@ pub(crate) use index::close as close_index;
 use keep::Keeper;
 pub(crate) use keep::limits_of;
 use pack::Packer;
+use shift::Shifter;
 use trouble::Trouble;
 
 const MS: u64 = 1_000_000;
@@ -119,6 +121,7 @@ pub(crate) struct Flusher<'a> {
     /// `None`: no rotation at times.
     schedule: Option<Schedule>,
     keeper: Keeper,
+    shifter: Shifter,
     /// `None`: this turn is too short to pack archives.
     packer: Option<Packer>,
     /// `None`: this process runs no program after rotations.
@@ -181,6 +184,7 @@ impl<'a> Flusher<'a> {
             last_copy: None,
             schedule,
             keeper: Keeper::default(),
+            shifter: Shifter::default(),
             packer: None,
             hooks: None,
             link_told: false,
@@ -245,6 +249,9 @@ impl<'a> Flusher<'a> {
                 || last_sweeps >= STOP_SWEEPS
                 || (last_sweeps > 0 && self.is_drained(swept))
             {
+                if asked == Wish::Stop && self.finish_shift().is_err() {
+                    return Wish::Yield;
+                }
                 self.tell_drops(true);
                 self.sync_at_the_end();
                 return asked;
@@ -254,6 +261,9 @@ impl<'a> Flusher<'a> {
             }
             let now = sys::monotonic_ns();
             self.housekeeping(now);
+            if self.shift(now).is_err() {
+                return Wish::Yield;
+            }
             self.keep(now);
             self.run_hooks(now);
             self.pack(now);

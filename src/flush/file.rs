@@ -147,7 +147,7 @@ impl Flusher<'_> {
     fn archived_as(&self, id: FileId, names: &[String]) -> Result<Option<String>, Trouble> {
         let may_be = |name: &&String| match self.naming.present(name) {
             Some(Standing::Dated(_)) => true,
-            Some(Standing::Numbered(member)) => member == Member::NEWEST,
+            Some(Standing::Numbered(member)) => [1, Member::WAITING].contains(&member.number),
             Some(Standing::Log) | None => false,
         };
         for name in names.iter().filter(may_be) {
@@ -227,12 +227,14 @@ impl Flusher<'_> {
 
     /// Runs the rotation machine to its end. What it decides is done here, one system call at a time.
     pub(super) fn run_machine(&mut self, stage: Stage, view: &View) -> Result<Outcome, Trouble> {
-        let mut machine = Machine::start(&self.config.policy, &self.naming, stage, view);
+        let machine = Machine::start(&self.config.policy, &self.naming, stage, view);
+        let mut machine = machine.moving_at_once(self.moves_at_once());
         let (old, bytes, numbers) = (self.log_id(), self.cell.end, self.cell.numbers);
         let number = self.cell.file;
         loop {
             let action = machine.next();
             if let Action::Done(outcome) = action {
+                self.shift_anew(outcome == Outcome::Rotated && machine.has_put_off());
                 if matches!(outcome, Outcome::Rotated | Outcome::Truncated) {
                     bump(self.at.mem(), Counter::Rotations, 1);
                     self.pack_soon();

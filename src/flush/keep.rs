@@ -135,8 +135,13 @@ impl Flusher<'_> {
         limit.min(Duration::from_nanos(wait.max(super::MS)))
     }
 
+    /// Archives get other names.
+    pub(super) fn forget_names(&mut self) {
+        self.keeper.seen = None;
+    }
+
     /// Names are as they should be, and ours.
-    fn is_at_rest(&self) -> bool {
+    pub(super) fn is_at_rest(&self) -> bool {
         self.found.is_none() && self.cell.op == 0 && self.retired_ns.is_none()
     }
 
@@ -149,7 +154,7 @@ impl Flusher<'_> {
         };
         let keep = asked(word::KEEP_REQUESTS, word::KEEP_DONE);
         let adopt = asked(word::ADOPT_REQUESTS, word::ADOPT_DONE);
-        if (keep.is_none() && adopt.is_none()) || !self.is_at_rest() {
+        if (keep.is_none() && adopt.is_none()) || !self.is_at_rest() || self.is_shifting() {
             return;
         }
         self.keeper.seen = None;
@@ -174,8 +179,8 @@ impl Flusher<'_> {
             self.keep_anew(); // perhaps there is no room
         }
         let not_before = self.keeper.next_ns.max(self.keeper.rest_ns);
-        let may = self.kind != Kind::Helper && self.is_at_rest() && has_manifest(&self.config);
-        if !may || now_ns < not_before {
+        let may = self.kind != Kind::Helper && self.is_at_rest() && !self.is_shifting();
+        if !may || !has_manifest(&self.config) || now_ns < not_before {
             return;
         }
         if !self.keeper.due && !has_limits_of_time(&self.config) {

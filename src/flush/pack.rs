@@ -136,8 +136,8 @@ impl Flusher<'_> {
         if self.retired_ns.is_some() {
             return self.stop_packing(); // the archives are the successor's
         }
-        if self.found.is_some() || self.cell.op != 0 {
-            return; // a rotation is under way
+        if self.found.is_some() || self.cell.op != 0 || self.is_shifting() {
+            return; // a rotation is under way, or what it has put off
         }
         if let Some(done) = packer.work.as_ref().and_then(|work| work.worker.poll()) {
             self.pack_done(done);

@@ -12,9 +12,12 @@ pub(super) enum Move {
 }
 
 /// The members with numbers `0..=backups`, and those that are on their way out. Those above are nobody's
-/// business here.
+/// business here. Number 0 is the file that is to become number 1: the log, or an archive that waits for it. (Two that wait differ in how they are packed: two
+/// handlers have used the directory.)
 #[derive(Clone, Debug)]
 pub(super) struct Chain {
+    zero: Option<Member>,
+    waiting: BTreeSet<Member>,
     members: BTreeSet<Member>,
     backups: u32,
     /// No number below this one is free. Kept so that a shift of n archives takes n steps, not n².
@@ -22,14 +25,37 @@ pub(super) struct Chain {
 }
 
 impl Chain {
-    pub(super) fn new(members: impl Iterator<Item = Member>, backups: u32) -> Self {
-        let backups = backups.min(Member::OUT - 1);
-        let ours = |member: &Member| member.number <= backups || member.number == Member::OUT;
-        let members = members.filter(ours).collect();
-        let gap = 0;
-        let mut chain = Self { members, backups, gap };
-        chain.advance_gap();
+    /// Archives that wait come first, then the log, if it is to be moved.
+    pub(super) fn new(log: Option<Member>, members: impl Iterator<Item = Member>, backups: u32) -> Self {
+        let backups = backups.min(Member::LAST);
+        let (mut waiting, mut kept) = (BTreeSet::new(), BTreeSet::new());
+        for member in members {
+            match member.number {
+                Member::WAITING => waiting.insert(member),
+                number if (1..=backups).contains(&number) || number == Member::OUT => kept.insert(member),
+                _ => false,
+            };
+        }
+        let mut chain = Self { zero: None, waiting, members: kept, backups, gap: 0 };
+        chain.next_zero(log);
         chain
+    }
+
+    /// Number 0 is free: the next one that waits takes it, or else the log.
+    pub(super) fn next_zero(&mut self, log: Option<Member>) {
+        self.zero = self.waiting.pop_first().or(log);
+        self.gap = 0;
+        self.advance_gap();
+    }
+
+    /// Whether that is number 0.
+    pub(super) fn is_next(&self, member: Member) -> bool {
+        self.zero == Some(member)
+    }
+
+    /// How many archives have to move before number 0 can.
+    pub(super) fn moves(&self) -> u32 {
+        self.gap.saturating_sub(1)
     }
 
     /// What to do next so that number 0 becomes free; `None` when it is.
@@ -62,8 +88,13 @@ impl Chain {
 
     /// The member is no more.
     pub(super) fn forget(&mut self, member: Member) {
-        self.members.remove(&member);
-        if member.number != Member::OUT {
+        if self.zero == Some(member) {
+            self.zero = None;
+            self.gap = 0;
+        } else {
+            self.members.remove(&member);
+        }
+        if (1..=Member::LAST).contains(&member.number) {
             self.gap = self.gap.min(member.number);
             self.advance_gap();
         }
@@ -78,6 +109,9 @@ impl Chain {
 
     /// The member with that number; the older one if there are two.
     fn first_at(&self, number: u32) -> Option<Member> {
+        if number == 0 {
+            return self.zero;
+        }
         let from = Member::LOG.at(number);
         self.members.range(from..).next().copied().filter(|member| member.number == number)
     }

@@ -2,13 +2,19 @@
 use super::super::name::Packing;
 use super::*;
 
+fn archives(names: &[&str]) -> Vec<Member> {
+    names.iter().filter_map(|name| Member::parse("l", name)).collect()
+}
+
 fn chain(names: &[&str], backups: u32) -> Chain {
-    let archives = names.iter().filter_map(|name| Member::parse("l", name));
-    Chain::new(archives.chain([Member::LOG]), backups)
+    Chain::new(Some(Member::LOG), archives(names).into_iter(), backups)
 }
 
 fn moves(names: &[&str], backups: u32) -> Vec<String> {
-    let mut chain = chain(names, backups);
+    moves_of(chain(names, backups))
+}
+
+fn moves_of(mut chain: Chain) -> Vec<String> {
     let mut moves = Vec::new();
     while let Some(next) = chain.next_move() {
         moves.push(match next {
@@ -73,7 +79,7 @@ fn archives_above_the_limit_are_left_alone() {
 
 #[test]
 fn a_chain_of_any_number_is_bounded_by_what_exists() {
-    assert_eq!(moves(&["l.4294967294", "l.4294967295"], u32::MAX), ["l->l.1"]);
+    assert_eq!(moves(&["l.4294967293", "l.4294967294", "l.4294967295"], u32::MAX), ["l->l.1"]);
 }
 
 #[test]
@@ -87,5 +93,41 @@ fn a_thousand_archives_take_a_thousand_and_one_moves() {
 #[test]
 fn without_the_live_log_nothing_moves() {
     let archive = Member { number: 1, packing: Packing::Gzip };
-    assert_eq!(Chain::new([archive].into_iter(), 3).next_move(), None);
+    assert_eq!(Chain::new(None, [archive].into_iter(), 3).next_move(), None);
+}
+
+#[test]
+fn the_one_that_waits_moves_like_the_log_and_then_the_log_can() {
+    let members = archives(&["l.1", "l.2", "l.newest"]);
+    let mut chain = Chain::new(Some(Member::LOG), members.into_iter(), 2);
+    assert_eq!(chain.moves(), 2);
+    assert_eq!(moves_of(chain.clone()), ["l.2->l.oldest", "l.1->l.2", "l.newest->l.1"]);
+    while let Some(next) = chain.next_move() {
+        chain.apply(next);
+    }
+    assert_eq!((chain.moves(), chain.fallen()), (0, Some(Member::NEWEST.at(Member::OUT))));
+    chain.next_zero(Some(Member::LOG));
+    assert_eq!(chain.moves(), 2);
+    assert_eq!(moves_of(chain), ["rm l.oldest", "l.2->l.oldest", "l.1->l.2", "l->l.1"]);
+}
+
+#[test]
+fn one_that_waits_and_vanishes_leaves_number_0_free() {
+    let members = archives(&["l.1", "l.newest"]);
+    let mut chain = Chain::new(Some(Member::LOG), members.into_iter(), 9);
+    chain.forget(Member::NEWEST.at(Member::WAITING));
+    assert_eq!(chain.next_move(), None);
+    chain.next_zero(Some(Member::LOG));
+    assert_eq!(moves_of(chain), ["l.1->l.2", "l->l.1"]);
+}
+
+#[test]
+fn two_that_wait_move_one_after_the_other() {
+    let mut chain = Chain::new(None, archives(&["l.1", "l.newest.gz", "l.newest"]).into_iter(), 9);
+    assert_eq!(moves_of(chain.clone()), ["l.1->l.2", "l.newest->l.1"]);
+    while let Some(next) = chain.next_move() {
+        chain.apply(next);
+    }
+    chain.next_zero(Some(Member::LOG));
+    assert_eq!(moves_of(chain), ["l.2->l.3", "l.1->l.2", "l.newest.gz->l.1.gz"]);
 }

@@ -1,6 +1,6 @@
 //! Random histories: records, rotations, kills, failures, other hands in the directory, and new
 //! configurations, in any order; what must hold is checked after every event.
-use super::model::{Disk, Driver, Fate, Fault, Killed, LOG, with_templates};
+use super::model::{AT_ONCE, Disk, Driver, Fate, Fault, Killed, LOG, with_templates};
 use super::tests::{DIRECTORIES, FAILURES, assert_logs_on, assert_whole, take_over};
 use super::{Policy, Scheme, SizeRule};
 use proptest::prelude::*;
@@ -17,6 +17,11 @@ enum Event {
         fault: Option<(usize, Fault)>,
     },
     TakeOver {
+        kill_at: Option<usize>,
+        fault: Option<(usize, Fault)>,
+    },
+    Shift {
+        moves: usize,
         kill_at: Option<usize>,
         fault: Option<(usize, Fault)>,
     },
@@ -39,7 +44,7 @@ fn any_fault() -> impl Strategy<Value = Option<(usize, Fault)>> {
 
 fn any_name() -> impl Strategy<Value = String> {
     let ending = prop::sample::select(
-        &["", ".1", ".1.gz", ".2", ".2.gz", ".3", ".bak", ".02", ".2026-05-01", ".2026-05-01.1"][..],
+        &["", ".1", ".1.gz", ".2", ".2.gz", ".3", ".newest", ".bak", ".02", ".2026-05-01", ".2026-05-01.1"][..],
     );
     ending.prop_map(|ending| format!("{LOG}{ending}"))
 }
@@ -50,6 +55,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         12 => (1..15u64, prop::bool::weighted(0.1)).prop_map(|(len, kill)| Event::Log { len, kill }),
         4 => fate().prop_map(|(kill_at, fault)| Event::Rotate { kill_at, fault }),
         2 => fate().prop_map(|(kill_at, fault)| Event::TakeOver { kill_at, fault }),
+        2 => (0..5usize, fate()).prop_map(|(moves, (kill_at, fault))| Event::Shift { moves, kill_at, fault }),
         1 => any_name().prop_map(Event::Lose),
         1 => any_name().prop_map(Event::Appear),
         1 => (0..5u32).prop_map(|backups| Event::Configure { backups }),
@@ -68,6 +74,11 @@ fn happen(disk: &mut Disk, driver: Driver, policy: &mut Policy, event: &Event) -
             if due && driver.rotate(disk, fate) == Err(Killed) { None } else { Some(driver) }
         }
         Event::TakeOver { kill_at, fault } => Driver::take_over(disk, *policy, Fate { kill_at, fault }).ok(),
+        Event::Shift { moves, kill_at, fault } => {
+            let fate = Fate { kill_at, fault };
+            let killed = disk.journal_is_at_rest() && driver.shift(disk, moves, fate) == Err(Killed);
+            if killed { None } else { Some(driver) }
+        }
         Event::Lose(name) => {
             disk.lose(&name);
             Some(driver)
@@ -101,11 +112,13 @@ proptest! {
         strict: bool,
         dated: bool,
         templates: bool,
+        at_once in prop::sample::select(&[0, 1, 2, u32::MAX][..]),
         events in prop::collection::vec(any_event(), 1..60),
     ) {
         let rule = if strict { SizeRule::Strict } else { SizeRule::CheckBefore };
         let mut policy = Policy { max_bytes, backups, rule, names: if dated { Scheme::Dated } else { Scheme::Numbered } };
         with_templates(templates);
+        AT_ONCE.set(at_once);
         let mut disk = Disk::with(DIRECTORIES[start]);
         let mut driver = take_over(&mut disk, policy);
         for event in &events {

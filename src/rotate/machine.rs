@@ -23,6 +23,8 @@ use super::name::Member;
 use super::naming::Naming;
 use super::policy::{Policy, Scheme};
 
+const WAITING: Member = Member::NEWEST.at(Member::WAITING);
+
 /// What the journal says is under way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Stage {
@@ -85,7 +87,7 @@ pub struct View {
     /// Where the journalled file is.
     pub at: At,
     /// What the journalled file is called if it is [`At::Archived`]; else what it is to be called: with dated names
-    /// one that is free, with numbers `log.1`.
+    /// one that is free, with numbers `log.1` (or the one under which it waits for that, if the machine says so).
     pub archive: String,
 }
 
@@ -176,7 +178,7 @@ impl Outcome {
 enum Step {
     Journal,
     Shift(Move),
-    /// The log gets its dated name.
+    /// The log gets its dated name, or the one under which it waits for number 1.
     PutAway,
     Truncate,
     Create,
@@ -199,6 +201,8 @@ pub struct Machine {
     keeps_backups: bool,
     names: Scheme,
     archive: String,
+    /// With more archives to be moved, that is put off.
+    at_once: u32,
     step: Step,
 }
 
@@ -210,22 +214,36 @@ impl Machine {
     #[must_use]
     pub fn start(policy: &Policy, naming: &Naming, stage: Stage, view: &View) -> Self {
         let numbered = policy.names == Scheme::Numbered;
-        let archives = view.names.iter().filter_map(|name| naming.as_member(name).filter(|_| numbered));
+        let archives = || view.names.iter().filter_map(|name| naming.as_member(name).filter(|_| numbered));
         let live = (view.at == At::Same).then_some(Member::LOG);
         let mut machine = Self {
             naming: naming.clone(),
             stage,
             at: view.at,
-            chain: Chain::new(archives.chain(live), policy.backups),
+            chain: Chain::new(live, archives(), policy.backups),
             keeps_backups: policy.backups > 0 || !numbered,
             names: policy.names,
             archive: view.archive.clone(),
+            at_once: u32::MAX,
             step: Step::Journal,
         };
         if stage == Stage::None {
             machine.step = machine.first_step();
         }
         machine
+    }
+
+    /// If more archives than that have to be moved, the log gets a name under which it waits, and they are moved later, by
+    /// [`Shift`](super::shift::Shift). To be said before the first action.
+    #[must_use]
+    pub fn moving_at_once(self, archives: u32) -> Self {
+        Self { at_once: archives, ..self }
+    }
+
+    /// Whether the archives have yet to be moved.
+    #[must_use]
+    pub fn has_put_off(&self) -> bool {
+        self.names == Scheme::Numbered && self.archive == self.naming.member(WAITING)
     }
 
     /// What to do now. The same until it is reported.
@@ -262,7 +280,7 @@ impl Machine {
     }
 
     /// The first step behind the journal's.
-    fn first_step(&self) -> Step {
+    fn first_step(&mut self) -> Step {
         match (self.at, self.stage) {
             (At::Same, Stage::None) => Step::Done(Outcome::Unchanged),
             (At::Same, Stage::Rotate) if self.names == Scheme::Dated => Step::PutAway,
@@ -273,8 +291,21 @@ impl Machine {
         }
     }
 
-    fn shift_or_create(&self) -> Step {
-        self.chain.next_move().map_or(Step::Create, Step::Shift)
+    fn shift_or_create(&mut self) -> Step {
+        let next = self.chain.next_move();
+        if next.is_some() && !self.chain.is_next(Member::LOG) {
+            return next.map_or(Step::Create, Step::Shift); // what a rotation before this one has put off
+        }
+        let live = (self.at == At::Same).then_some(Member::LOG);
+        if next.is_none() && live.is_some() && !self.chain.is_next(Member::LOG) {
+            self.chain.next_zero(live);
+            return self.shift_or_create();
+        }
+        if live.is_some() && self.chain.moves() > self.at_once {
+            self.archive = self.naming.member(WAITING);
+            return Step::PutAway;
+        }
+        next.map_or(Step::Create, Step::Shift)
     }
 
     fn step_after_success(&mut self) -> Step {

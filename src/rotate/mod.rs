@@ -25,6 +25,12 @@
 //! `log.oldest` first and removed last of all, so that no failure costs an archive. (The price: a
 //! rotation needs an inode more than there are files afterwards.)
 //!
+//! **Long chains.** A rename takes some microseconds, so a thousand of them would hold up the drain. If more archives have to be moved than
+//! the driver wants moved at once, the log is renamed to `log.newest`, and [`Shift`] moves the others later, a few between two
+//! sweeps, while logging goes on: the same moves by the same rule, with `log.newest` as number 0, the last of them to `log.1`. It is no
+//! stage of the journal and needs none, for all of it is a function of the listing: whoever comes next goes on. A rotation that comes
+//! before it is through makes the rest of its moves first.
+//!
 //! **If the new file cannot be created** the old one already is `log.1`. Two ways out were weighed:
 //! - to go on writing through the open descriptor: no, because a successor would look for the
 //!   half-written tail at the log's name, not cut it, and write those records twice; and because an
@@ -46,6 +52,7 @@
 //! | an archive to be moved has disappeared | its number is free | nothing of ours |
 //! | a name that must be free is taken | given up, retried from a new listing | nothing |
 //! | archives numbered above `backups` | left alone | nothing |
+//! | `log.newest`, and any numbers free or not | moved on from the first gap until it is `log.1` | nothing |
 //! | a rotation that fails after the oldest gave way | retried; the gap it left is used first; it stays `log.oldest` until then | nothing |
 //! | a `log.oldest` that an earlier run left | removed when a rotation has succeeded, or the name is needed | what retention asks for |
 //! | log file removed, replaced or moved by someone | a new file, or theirs at its end | nothing of ours |
@@ -70,6 +77,7 @@ pub mod policy;
 pub mod retention;
 pub mod retry;
 pub mod schedule;
+pub mod shift;
 pub mod template;
 
 pub use machine::{Action, At, Failure, Machine, Outcome, Stage, View};
@@ -77,6 +85,7 @@ pub use name::{Member, Standing};
 pub use naming::Naming;
 pub use policy::{Names, Policy, Scheme, SizeRule};
 pub use retry::Backoff;
+pub use shift::Shift;
 
 #[cfg(test)]
 mod histories;

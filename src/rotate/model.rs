@@ -5,7 +5,9 @@
 #![allow(clippy::panic)]
 use super::name::{Member, Packing};
 use super::schedule::{Dated, Precision};
-use super::{Action, At, Backoff, Failure, Machine, Naming, Outcome, Policy, Scheme, Stage, Standing, View};
+use super::{
+    Action, At, Backoff, Failure, Machine, Naming, Outcome, Policy, Scheme, Shift, Stage, Standing, View,
+};
 use jiff::civil::date;
 use std::cell::Cell;
 use std::cmp::Reverse;
@@ -56,9 +58,24 @@ fn disk_name(naming: &Naming, name: &str) -> String {
     }
 }
 
+fn rename_for_disk(naming: &Naming, action: &mut Action) {
+    match action {
+        Action::Rename { from, to } => {
+            [from, to].into_iter().for_each(|name| *name = disk_name(naming, name));
+        }
+        Action::Remove { name } => *name = disk_name(naming, name),
+        _ => {}
+    }
+}
+
 type FileId = usize;
 /// A record: its number and its length.
 type Record = (u64, u64);
+
+thread_local! {
+    /// How many archives the drivers of this thread move at once; more are moved later, one before each record.
+    pub(super) static AT_ONCE: Cell<u32> = const { Cell::new(u32::MAX) };
+}
 
 /// How a call fails: without an effect, or having had its effect all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,7 +197,9 @@ impl Disk {
         let journalled = Some(self.journal.file);
         let dated: Vec<Dated> = self.dir.keys().filter_map(|name| Dated::parse(LOG, name)).collect();
         let stands = |dated: &&Dated| self.dir.get(&dated.name(LOG)).copied() == journalled;
+        let waits = self.dir.get("app.log.newest").copied() == journalled;
         let archive = match (names, dated.iter().find(stands)) {
+            (Scheme::Numbered, _) if waits => "app.log.newest".to_owned(),
             (Scheme::Numbered, _) => "app.log.1".to_owned(),
             (Scheme::Dated, Some(archived)) => archived.name(LOG),
             (Scheme::Dated, None) => Dated::next(DAY, &dated).map_or_else(String::new, |next| next.name(LOG)),
@@ -243,7 +262,8 @@ impl Disk {
     pub(super) fn records(&self, backups: u32) -> Vec<u64> {
         let archives = self.archives();
         let (out, chain): (Vec<_>, Vec<_>) = archives.into_iter().partition(|(m, _)| m.number == Member::OUT);
-        let chain = chain.iter().filter(|(member, _)| member.number <= backups);
+        let waits = |member: &Member| member.number == Member::WAITING && backups > 0;
+        let chain = chain.iter().filter(|(member, _)| member.number <= backups || waits(member));
         let names = chain.map(|(_, name)| name.as_str()).chain([LOG]);
         let mut files: Vec<FileId> = names.filter_map(|name| self.dir.get(name).copied()).collect();
         // What is on its way out stands where it was, if archives above the limit are older still.
@@ -265,7 +285,7 @@ fn archives_in<'a>(names: impl Iterator<Item = &'a str>) -> Vec<(Member, String)
     let mut archives: Vec<_> = names.filter_map(parse).collect();
     let is_dated = |member: &Member| (DATED / 2..=DATED).contains(&member.number);
     archives.sort_by_key(|(member, _)| {
-        (is_dated(member), std::cmp::Reverse(member.number), member.packing == Packing::Gzip)
+        (is_dated(member), std::cmp::Reverse(member.age()), member.packing == Packing::Gzip)
     });
     archives
 }
@@ -285,6 +305,10 @@ impl Driver {
         Ok(driver)
     }
 
+    pub(super) fn policy(&self) -> Policy {
+        self.policy
+    }
+
     /// Rotates now, whatever the size.
     pub(super) fn rotate(&mut self, disk: &mut Disk, fate: Fate) -> Result<Outcome, Killed> {
         self.run(disk, self.policy.stage(), fate)
@@ -297,17 +321,12 @@ impl Driver {
         let naming = naming(&self.policy);
         let mut view = disk.view(self.policy.names);
         view.names.iter_mut().chain([&mut view.archive]).for_each(|name| *name = machine_name(&naming, name));
-        let mut machine = Machine::start(&self.policy, &naming, stage, &view);
+        let machine = Machine::start(&self.policy, &naming, stage, &view);
+        let mut machine = machine.moving_at_once(AT_ONCE.get());
         let mut fresh = None;
         for count in 0..10_000 {
             let mut action = machine.next();
-            match &mut action {
-                Action::Rename { from, to } => {
-                    [from, to].into_iter().for_each(|name| *name = disk_name(&naming, name));
-                }
-                Action::Remove { name } => *name = disk_name(&naming, name),
-                _ => {}
-            }
+            rename_for_disk(&naming, &mut action);
             if let Action::Done(outcome) = action {
                 self.end(disk, outcome);
                 return Ok(outcome);
@@ -320,6 +339,28 @@ impl Driver {
             machine.report(result);
         }
         panic!("the machine does not come to an end: {machine:?}");
+    }
+
+    /// Makes moves that were put off, so many at most; true if none are left.
+    pub(super) fn shift(&mut self, disk: &mut Disk, moves: usize, fate: Fate) -> Result<bool, Killed> {
+        disk.disturbed = false;
+        let (policy, naming) = (self.policy, naming(&self.policy));
+        let start = |disk: &Disk| {
+            let names: Vec<String> = disk.dir.keys().map(|name| machine_name(&naming, name)).collect();
+            Shift::start(&policy, &naming, &names)
+        };
+        let Some(mut shift) = start(disk) else { return Ok(true) };
+        assert_eq!(disk.journal.stage, Stage::None, "it moves beside a rotation");
+        for count in 0..moves {
+            let Some(mut action) = shift.next() else { break };
+            rename_for_disk(&naming, &mut action);
+            if fate.kill_at == Some(count) {
+                return Err(Killed);
+            }
+            let fault = fate.fault.filter(|fault| fault.0 == count);
+            shift.report(self.act_or_fail(disk, &action, &mut None, fault.map(|fault| fault.1)));
+        }
+        Ok(shift.next().is_none() && start(disk).is_none())
     }
 
     /// A file is not found only if it is not there, so for that failure someone removes it. (A
@@ -358,8 +399,8 @@ impl Driver {
     /// One action, as a driver does it. `fresh` is the new file while the old one is still open.
     fn act(&mut self, disk: &mut Disk, action: &Action, fresh: &mut Option<FileId>) -> Result<(), Failure> {
         let backups = self.policy.backups;
-        if let Action::Rename { .. } = action {
-            assert_eq!(disk.journal.stage, Stage::Rotate, "{action:?}");
+        if let Action::Rename { from, .. } = action {
+            assert!(disk.journal.stage == Stage::Rotate || from != LOG, "{action:?}");
         }
         match action {
             Action::Journal(stage) => disk.journal.stage = *stage,
@@ -396,6 +437,9 @@ impl Driver {
     /// between the last two leaves a tail, which its successor cuts; the record is then not logged.
     pub(super) fn log(&mut self, disk: &mut Disk, len: u64, kill: bool) -> Result<bool, Killed> {
         self.follow(disk)?;
+        if disk.journal_is_at_rest() {
+            self.shift(disk, 1, Fate::default())?;
+        }
         let size = self.open.map_or(0, |id| disk.files[id].iter().map(|record| record.1).sum());
         let must = self.policy.must_rotate_before(size, len);
         if must && self.backoff.is_due(self.now_ms) {

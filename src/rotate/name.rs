@@ -4,12 +4,13 @@
 //! with its ending, so a directory in which archives are compressed, by crlog or another handler, stays whole. If
 //! a number has both a plain and a compressed file (two handlers have used the directory),
 //! both are archives; which is older cannot be known, and the plain one is taken to be.
+//! In a long chain the newest waits as `<log>.newest` until the others have made room for it ([`super::shift`]).
 //! The one that is to fall off waits as `<log>.oldest` until the rotation has succeeded.
 //! Everything else in the directory belongs to strangers and is neither read, moved nor counted.
 
 use super::naming::Chained;
 use super::schedule::Dated;
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 
 /// How the bytes of an archive are packed, which is the ending of its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,10 +43,11 @@ impl Packing {
     }
 }
 
-/// A place in the chain. Number 0 is the live log itself, which is never packed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// A place in the chain. Number 0 is the live log itself, which is never packed. The order is from the newest to the oldest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Member {
-    /// 0 for the live log, 1 for the newest archive, [`Member::OUT`] for one that is to fall off.
+    /// 0 for the live log, 1 for the newest archive; [`Member::WAITING`] for one that is to become number 1, [`Member::OUT`] for one that is
+    /// to fall off.
     pub number: u32,
     /// How it is packed.
     pub packing: Packing,
@@ -59,11 +61,26 @@ impl Member {
 
     /// The number of an archive that falls off when the rotation has succeeded: no number in its name.
     pub const OUT: u32 = u32::MAX;
-    /// Stands in place of a number.
+    /// The number of the newest archive as long as number 1 is taken: no number in its name.
+    pub const WAITING: u32 = u32::MAX - 1;
+    /// The highest number that an archive can have.
+    pub const LAST: u32 = u32::MAX - 2;
+    /// Stand in place of a number.
     pub(super) const OUT_NAME: &str = "oldest";
+    pub(super) const WAITING_NAME: &str = "newest";
 
     const fn plain(number: u32) -> Self {
         Self { number, packing: Packing::Plain }
+    }
+
+    /// The higher, the older.
+    #[must_use]
+    pub const fn age(self) -> u64 {
+        match self.number {
+            0 => 0,
+            Self::WAITING => 1,
+            number => number as u64 + 1,
+        }
     }
 
     /// The same file under another number.
@@ -82,6 +99,18 @@ impl Member {
     #[must_use]
     pub fn parse(log: &str, name: &str) -> Option<Self> {
         Chained::plain(log).parse(name)
+    }
+}
+
+impl Ord for Member {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.age(), self.packing).cmp(&(other.age(), other.packing))
+    }
+}
+
+impl PartialOrd for Member {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 

@@ -13,7 +13,7 @@ fn numbers_and_compressed_numbers_are_archives() {
     assert_eq!(parse("app.log.10"), Some((10, Packing::Plain)));
     assert_eq!(parse("app.log.2.gz"), Some((2, Packing::Gzip)));
     assert_eq!(parse("app.log.2.zst"), Some((2, Packing::Zstd)));
-    assert_eq!(parse("app.log.4294967294"), Some((u32::MAX - 1, Packing::Plain)));
+    assert_eq!(parse("app.log.4294967293"), Some((u32::MAX - 2, Packing::Plain)));
 }
 
 #[test]
@@ -21,6 +21,22 @@ fn the_one_that_is_to_fall_off_has_a_name_without_a_number() {
     assert_eq!(parse("app.log.oldest"), Some((Member::OUT, Packing::Plain)));
     assert_eq!(parse("app.log.oldest.gz"), Some((Member::OUT, Packing::Gzip)));
     assert_eq!(Member::NEWEST.at(Member::OUT).name("app.log"), "app.log.oldest");
+}
+
+#[test]
+fn the_one_that_waits_for_number_1_has_a_name_without_a_number_too() {
+    assert_eq!(parse("app.log.newest"), Some((Member::WAITING, Packing::Plain)));
+    assert_eq!(parse("app.log.newest.gz"), Some((Member::WAITING, Packing::Gzip)));
+    assert_eq!(Member::NEWEST.at(Member::WAITING).name("app.log"), "app.log.newest");
+}
+
+#[test]
+fn the_order_is_that_of_age() {
+    let names =
+        ["app.log.newest", "app.log.newest.gz", "app.log.1", "app.log.2.gz", "app.log.10", "app.log.oldest"];
+    let members: Vec<Member> = names.iter().filter_map(|name| Member::parse("app.log", name)).collect();
+    assert!(members.len() == 6 && members.is_sorted() && Member::LOG < members[0], "{members:?}");
+    assert!(members.is_sorted_by_key(|member| member.age()));
 }
 
 #[test]
@@ -45,10 +61,12 @@ fn everything_else_is_a_stranger() {
         "app.log.1.gz.tmp",
         "app.log.bak",
         "app.log.1a",
+        "app.log.4294967294",
         "app.log.4294967295",
         "app.log.4294967296",
         "app.log.oldest.1",
         "app.log.Oldest",
+        "app.log.newest.1",
         "app.log2.1",
         "xapp.log.1",
         "App.log.1",

@@ -33,6 +33,7 @@ impl Chained {
     pub fn of(&self, member: Member) -> String {
         match member.number {
             Member::OUT => self.name(Member::OUT_NAME, member.packing),
+            Member::WAITING => self.name(Member::WAITING_NAME, member.packing),
             number => self.name(&number.to_string(), member.packing),
         }
     }
@@ -44,11 +45,13 @@ impl Chained {
         let rest = name.strip_prefix(self.before.as_str())?;
         let (rest, packing) = Packing::strip(rest);
         let digits = rest.strip_suffix(self.behind.as_str())?;
-        if digits == Member::OUT_NAME {
-            return Some(Member { number: Member::OUT, packing });
+        match digits {
+            Member::OUT_NAME => return Some(Member { number: Member::OUT, packing }),
+            Member::WAITING_NAME => return Some(Member { number: Member::WAITING, packing }),
+            _ => {}
         }
         let ours = digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0');
-        let number = digits.parse().ok().filter(|number| ours && *number != Member::OUT)?;
+        let number = digits.parse().ok().filter(|number| ours && *number <= Member::LAST)?;
         Some(Member { number, packing })
     }
 }

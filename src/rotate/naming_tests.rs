@@ -30,7 +30,8 @@ fn a_chain_may_have_its_number_in_the_middle() {
     assert_eq!(naming.member(Member::NEWEST), "app.1.log");
     assert_eq!(naming.member(Member { number: Member::OUT, packing: Packing::Gzip }), "app.oldest.log.gz");
     assert_eq!(naming.member(Member::LOG), LOG);
-    for member in [1, 9, 10, 4_000_000_000, Member::OUT].map(|n| Member { number: n, packing: Packing::Zstd })
+    for member in [1, 9, 10, 4_000_000_000, Member::OUT, Member::WAITING]
+        .map(|n| Member { number: n, packing: Packing::Zstd })
     {
         assert_eq!(naming.as_member(&naming.member(member)), Some(member));
     }

@@ -20,7 +20,7 @@
 //! | an archive that has vanished ends the run | `histories`, `an_archive_that_has_vanished_is_a_free_number` |
 //! | no stage is journalled | every kill and failure test |
 #![allow(clippy::expect_used)]
-use super::model::{DAY, Disk, Driver, Fate, Fault, Killed, LOG, naming, with_templates};
+use super::model::{AT_ONCE, DAY, Disk, Driver, Fate, Fault, Killed, LOG, naming, with_templates};
 use super::*;
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ pub(super) const FAILURES: [Failure; 3] = [Failure::NotFound, Failure::Exists, F
 const ACTIONS_MAX: usize = 20;
 
 /// Directories to start from: full and not, gaps, compressed, both, strangers.
-pub(super) const DIRECTORIES: [&[&str]; 11] = [
+pub(super) const DIRECTORIES: [&[&str]; 14] = [
     &[],
     &["app.log.1"],
     &["app.log.1", "app.log.2", "app.log.3"],
@@ -41,6 +41,9 @@ pub(super) const DIRECTORIES: [&[&str]; 11] = [
     &["app.log.1", "app.log.2", "app.log.3", "app.log.3.gz", "app.log.4", "app.log.9.gz"],
     &["app.log.1", "app.log.2", "app.log.3", "app.log.oldest"],
     &["app.log.2", "app.log.oldest", "app.log.oldest.gz"],
+    &["app.log.newest", "app.log.1", "app.log.2", "app.log.3"],
+    &["app.log.newest", "app.log.1", "app.log.3", "app.log.4", "app.log.oldest"],
+    &["app.log.newest", "app.log.newest.gz", "app.log.1.gz"],
 ];
 
 fn keeping(backups: u32) -> Policy {
@@ -66,7 +69,8 @@ fn untouchable(disk: &Disk, policy: Policy) -> BTreeMap<String, usize> {
     let (backups, numbered) = (policy.backups, policy.names == Scheme::Numbered);
     let ours = |name: &str| match Standing::of(LOG, name) {
         Some(Standing::Numbered(member)) => {
-            numbered && (member.number <= backups || (member.number == Member::OUT && backups > 0))
+            let unnumbered = member.number > Member::LAST;
+            numbered && (member.number <= backups || (unnumbered && backups > 0))
         }
         Some(Standing::Dated(_)) => !numbered,
         Some(Standing::Log) => true,
@@ -97,6 +101,18 @@ pub(super) fn assert_logs_on(disk: &mut Disk, driver: &mut Driver) {
     assert_whole(disk);
 }
 
+/// What was put off comes to an end, and leaves nothing that waits.
+fn assert_shifts(disk: &mut Disk, driver: &mut Driver) {
+    if !disk.journal_is_at_rest() || driver.policy().backups == 0 {
+        return;
+    }
+    let waited = disk.dir.contains_key("app.log.newest");
+    while !driver.shift(disk, 1, Fate::default()).expect("nobody kills it") {}
+    assert_whole(disk);
+    let has = |number| disk.archives().iter().any(|(member, _)| member.number == number);
+    assert!(!has(Member::WAITING) && (!waited || has(1)), "{:?}", disk.dir);
+}
+
 /// And in time a log that is full is rotated.
 fn assert_rotates_on(disk: &mut Disk, driver: &mut Driver, policy: Policy) {
     if policy.names == Scheme::Dated {
@@ -106,22 +122,28 @@ fn assert_rotates_on(disk: &mut Disk, driver: &mut Driver, policy: Policy) {
         return;
     }
     let backups = policy.backups;
+    assert_shifts(disk, driver);
     let stood_at_1 = disk.dir.get("app.log.1").copied();
     assert_logs_on(disk, driver);
+    assert_shifts(disk, driver);
     let at_1 = disk.dir.get("app.log.1").copied();
     assert!(at_1.is_some() || backups == 0, "{:?}", disk.dir);
     assert!(at_1 == stood_at_1 || backups > 0, "{:?}", disk.dir);
     assert!(disk.files[disk.dir[LOG]].len() <= 2, "{disk:?}");
 }
 
-/// Every directory with every number of backups, and with dated names; all of it with names from templates, too.
+/// Every directory with every number of backups, and with dated names; archives are moved at once, or later; with names from
+/// templates, too.
 fn for_each_start(mut test: impl FnMut(&[&str], Policy)) {
     for (before, templates) in DIRECTORIES.into_iter().flat_map(|before| [(before, false), (before, true)]) {
         with_templates(templates);
         test(before, Policy { names: Scheme::Dated, ..keeping(0) });
-        for backups in 0..=4 {
+        let at_once = if templates { &[u32::MAX][..] } else { &[u32::MAX, 0] };
+        for (backups, &at_once) in (0..=4).flat_map(|backups| at_once.iter().map(move |n| (backups, n))) {
+            AT_ONCE.set(at_once);
             test(before, keeping(backups));
         }
+        AT_ONCE.set(u32::MAX);
     }
     with_templates(false);
 }
@@ -215,6 +237,99 @@ fn a_successor_may_be_killed_before_any_action_too() {
 }
 
 #[test]
+fn moves_that_were_put_off_may_fail_or_be_cut_short_at_any_action() {
+    let waiting = DIRECTORIES.into_iter().filter(|names| names.iter().any(|name| name.contains("newest")));
+    for (before, policy) in waiting.flat_map(|before| (1..=4).map(move |backups| (before, keeping(backups))))
+    {
+        let fails = |at| {
+            let faults = FAILURES.into_iter().flat_map(|f| [Fault::Instead(f), Fault::After(f)]);
+            faults.map(move |fault| Fate::fails_at(at, fault))
+        };
+        for fate in (0..ACTIONS_MAX).flat_map(|at| fails(at).chain([Fate::killed_at(at)])) {
+            for at_once in [0, u32::MAX] {
+                AT_ONCE.set(at_once);
+                let mut disk = Disk::with(before);
+                let mut driver = take_over(&mut disk, policy);
+                let strangers = untouchable(&disk, policy);
+                if driver.shift(&mut disk, ACTIONS_MAX, fate) == Err(Killed) {
+                    driver = take_over(&mut disk, policy);
+                }
+                assert_whole(&disk);
+                assert_eq!(untouchable(&disk, policy), strangers);
+                assert_rotates_on(&mut disk, &mut driver, policy);
+            }
+        }
+    }
+    AT_ONCE.set(u32::MAX);
+}
+
+#[test]
+fn a_long_chain_is_moved_later_from_the_first_gap_and_the_oldest_goes_last() {
+    let names = ["app.log", "app.log.1", "app.log.2"].map(String::from).to_vec();
+    let view = View { names, at: At::Same, archive: "app.log.1".into() };
+    let mut machine =
+        Machine::start(&keeping(2), &naming(&keeping(2)), Stage::Rotate, &view).moving_at_once(1);
+    let rename = |from: &str, to: &str| Action::Rename { from: from.into(), to: to.into() };
+    let expected = [
+        Action::Journal(Stage::Rotate),
+        rename("app.log", "app.log.newest"),
+        Action::Create,
+        Action::Finish,
+        Action::Done(Outcome::Rotated),
+    ];
+    for action in expected {
+        assert_eq!(machine.next(), action);
+        machine.report(Ok(()));
+    }
+    assert!(machine.has_put_off());
+    let names = ["app.log", "app.log.newest", "app.log.1", "app.log.2"].map(String::from);
+    let mut shift = Shift::start(&keeping(2), &naming(&keeping(2)), &names).expect("one waits");
+    let expected = [
+        rename("app.log.2", "app.log.oldest"),
+        rename("app.log.1", "app.log.2"),
+        rename("app.log.newest", "app.log.1"),
+        Action::Remove { name: "app.log.oldest".into() },
+    ];
+    for action in expected {
+        assert_eq!(shift.next(), Some(action));
+        shift.report(Ok(()));
+    }
+    assert_eq!((shift.next(), shift.failure()), (None, None));
+    for (policy, names) in [(keeping(0), &names[..]), (keeping(2), &names[2..])] {
+        assert!(Shift::start(&policy, &naming(&policy), names).is_none());
+    }
+}
+
+#[test]
+fn a_rotation_that_comes_too_early_makes_the_rest_of_the_moves_first() {
+    let names = ["app.log", "app.log.newest", "app.log.1", "app.log.3"].map(String::from).to_vec();
+    let view = View { names, at: At::Same, archive: "app.log.1".into() };
+    let mut machine =
+        Machine::start(&keeping(9), &naming(&keeping(9)), Stage::Rotate, &view).moving_at_once(1);
+    let rename = |from: &str, to: &str| Action::Rename { from: from.into(), to: to.into() };
+    let expected = [
+        Action::Journal(Stage::Rotate),
+        rename("app.log.1", "app.log.2"),
+        rename("app.log.newest", "app.log.1"),
+        rename("app.log", "app.log.newest"),
+        Action::Create,
+    ];
+    for action in expected {
+        assert_eq!(machine.next(), action);
+        machine.report(Ok(()));
+    }
+    // What it has put away under that name it puts back from there.
+    machine.report(Err(Failure::Other));
+    let mut machine =
+        Machine::start(&keeping(9), &naming(&keeping(9)), Stage::Rotate, &View { at: At::Same, ..view })
+            .moving_at_once(0);
+    for result in [Ok(()), Ok(()), Ok(()), Ok(()), Err(Failure::Other)] {
+        machine.report(result);
+    }
+    assert_eq!(machine.next(), rename("app.log.newest", "app.log"));
+}
+
+#[test]
 fn a_kill_drops_no_archive_that_a_rotation_would_have_kept() {
     for before in DIRECTORIES {
         let (mut calm, mut driver) = full_log(before, keeping(3));
@@ -285,7 +400,9 @@ fn a_log_that_can_not_be_renamed_costs_no_archive() {
 
 #[test]
 fn a_rotation_that_fails_or_is_killed_drops_nothing() {
-    let fresh = DIRECTORIES.into_iter().filter(|names| !names.iter().any(|n| n.contains("oldest")));
+    // Where one waits, that has come to be by a rotation before this one, and the oldest gives way to it.
+    let is_fresh = |name: &&str| !name.contains("oldest") && !name.contains("newest");
+    let fresh = DIRECTORIES.into_iter().filter(|names| names.iter().all(is_fresh));
     for (before, at) in fresh.flat_map(|before| (0..ACTIONS_MAX).map(move |at| (before, at))) {
         for fault in FAILURES.into_iter().flat_map(|f| [Fault::Instead(f), Fault::After(f)]) {
             let (mut disk, mut driver) = full_log(before, keeping(3));

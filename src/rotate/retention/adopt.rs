@@ -113,7 +113,7 @@ fn in_order<'a>(directory: &Directory<'a>, names: &HashSet<String>) -> Vec<&'a S
     let (mut chain, mut others, mut stamped) = (Vec::new(), Vec::new(), Vec::new());
     for seen in strays {
         if let Some(member) = member(directory.naming, &seen.name) {
-            chain.push(((Reverse(member.number), member.packing), seen));
+            chain.push(((Reverse(member.age()), member.packing), seen));
         } else if let Some(dated) = dated(directory.naming, &seen.name) {
             stamped.push((dated, seen));
         } else {
