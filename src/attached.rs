@@ -4,7 +4,7 @@ use crate::election;
 use crate::error::OpenError;
 use crate::flush::{Flusher, Hooks, Kind, Wish, close_index, is_dead};
 use crate::hook::Hook;
-use crate::options::{Config, Live, Options, PROCESSES_MAX};
+use crate::options::{Config, Live, Options, PROCESSES_MAX, Rotator};
 use crate::ring::layout::{Geometry, Phase, SlotPhase, SlotWord, State, gate, slot, word};
 use crate::ring::mem::Mem;
 use crate::ring::reclaim::{Identity, deregister, occupant, register};
@@ -108,6 +108,7 @@ pub(crate) struct Target {
     pub(crate) name: String,
     /// What this process runs after rotations: as a sidecar, or in a thread of its own.
     hooks: [Option<Arc<Hook>>; 2],
+    rotator: Option<Rotator>,
 }
 
 impl Target {
@@ -138,7 +139,7 @@ impl Target {
             generation: 1,
         };
         let hooks = [true, false].map(|sidecar| options.hook(sidecar).map(Arc::new));
-        Ok(Target { spec, dir, name, hooks })
+        Ok(Target { spec, dir, name, hooks, rotator: options.rotator.clone() })
     }
 }
 
@@ -193,6 +194,11 @@ impl Attached {
             attached.take_slot(program)?;
         }
         Ok(attached)
+    }
+
+    /// What this process does in place of renaming the log.
+    pub(crate) fn rotator(&self) -> Option<&Rotator> {
+        self.target.rotator.as_ref()
     }
 
     /// What this process runs after rotations.

@@ -16,6 +16,7 @@ use crate::rotate::{Names, Naming, Policy, Scheme, SizeRule};
 use crate::sys::{self, Owner, SegmentKind};
 use crate::writer::Severity;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -64,6 +65,38 @@ pub enum OnStart {
     Append,
     /// It is rotated first.
     Rotate,
+}
+
+/// Puts the full log file (the first path) away under the name of its archive (the second): moves it, packs it, or takes it elsewhere.
+/// When it returns `Ok`, the first path must be free. It is called by the thread that flushes, so nothing is
+/// written meanwhile; it must not wait for the log. If its process is killed in it, the next flusher goes on as with a file that somebody else
+/// moved: what the function left half-made stays.
+#[derive(Clone)]
+pub struct Rotator(Arc<dyn Fn(&Path, &Path) -> std::io::Result<()> + Send + Sync>);
+
+impl Rotator {
+    /// From a function.
+    pub fn new(rotate: impl Fn(&Path, &Path) -> std::io::Result<()> + Send + Sync + 'static) -> Rotator {
+        Rotator(Arc::new(rotate))
+    }
+
+    pub(crate) fn rotate(&self, log: &Path, archive: &Path) -> std::io::Result<()> {
+        if std::fs::symlink_metadata(archive).is_ok() {
+            return Err(std::io::ErrorKind::AlreadyExists.into());
+        }
+        (self.0)(log, archive)?;
+        match std::fs::symlink_metadata(log) {
+            Ok(_) => Err(std::io::Error::other("the rotator has left the file under its name")),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(e) => Err(e),
+        }
+    }
+}
+
+impl std::fmt::Debug for Rotator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Rotator")
+    }
 }
 
 /// What a call does when the ring is full because records come faster than the disk takes them.
@@ -127,6 +160,7 @@ pub struct Options {
     after_rotate: Vec<String>,
     after_rotate_timeout: Duration,
     after_rotate_in_thread: bool,
+    pub(crate) rotator: Option<Rotator>,
     ring_bytes: Option<u64>,
     max_bytes: Option<u64>,
     backups: Option<u32>,
@@ -167,6 +201,7 @@ impl Options {
             after_rotate: Vec::new(),
             after_rotate_timeout: hook::TIMEOUT,
             after_rotate_in_thread: false,
+            rotator: None,
             ring_bytes: None,
             max_bytes: None,
             backups: None,
@@ -474,6 +509,15 @@ impl Options {
     #[must_use]
     pub fn after_rotate_in_thread(mut self, allowed: bool) -> Options {
         self.after_rotate_in_thread = allowed;
+        self
+    }
+
+    /// What this process does in place of renaming the full file, when it is the one that rotates; default nothing else. Like
+    /// [`after_rotate`](Options::after_rotate) it is not inherited: another process that rotates renames, so all that may
+    /// flush should have it, and none of them be a sidecar.
+    #[must_use]
+    pub fn rotator(mut self, rotator: Rotator) -> Options {
+        self.rotator = Some(rotator);
         self
     }
 

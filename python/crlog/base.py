@@ -245,6 +245,12 @@ class ConcurrentHandler(logging.Handler):
             self._say(f"opened {self.baseFilename}")
             for difference in log.differences():
                 self._say(f"the log is open already: {difference}")
+        if "rotator" in options and (flusher := json.loads(log.stat_json())["flusher"]) and flusher["sidecar"]:
+            warnings.warn(
+                "a sidecar writes this log, and it cannot call the rotator of this process: archives are only renamed",
+                RuntimeWarning,
+                stacklevel=2,
+            )
         _close_with_the_worker(self)
         return log
 

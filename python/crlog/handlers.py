@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime
 import logging.handlers
 import os
-import warnings
+import sys
+import traceback
+import weakref
 from typing import Any
 
 from . import names
@@ -80,7 +82,7 @@ class ConcurrentRotatingFileHandler(ConcurrentHandler, logging.handlers.BaseRota
         options: dict[str, Any] = {}
         if self.is_renamed():
             options["names"] = names.numbered(self.baseFilename, self.rotation_filename)
-        return _instead_of_rotator(self, options)
+        return _with_rotator(self, ConcurrentRotatingFileHandler, options)
 
     def is_renamed(self) -> bool:
         """Whether archives have other names than ``app.log.1``."""
@@ -194,7 +196,7 @@ class ConcurrentTimedRotatingFileHandler(ConcurrentHandler, logging.handlers.Tim
         options: dict[str, Any] = {"rotate_at": " ".join(words), "names": "dated"}
         if self.suffix != self._suffix_of_when or self.is_renamed():
             options["names"] = names.dated(self.baseFilename, self.suffix, self.rotation_filename)
-        return _instead_of_rotator(self, options)
+        return _with_rotator(self, ConcurrentTimedRotatingFileHandler, options)
 
     def is_renamed(self) -> bool:
         """Whether archives have other names than ``app.log.`` and the date."""
@@ -205,18 +207,34 @@ def _overrides(handler: object, ours: type, method: str) -> bool:
     return getattr(type(handler), method) is not getattr(ours, method)
 
 
-def _instead_of_rotator(handler: logging.handlers.BaseRotatingHandler, options: dict[str, Any]) -> dict[str, Any]:
-    """The process that rotates may be another one, and cannot call a function of this one. What nearly all such functions
-    do, together with a ``namer`` that adds ".gz", crlog does itself."""
-    if not callable(handler.rotator):
+class _Rotator:
+    """What the flusher's thread calls, if this process is the one that rotates."""
+
+    def __init__(self, handler: logging.handlers.BaseRotatingHandler, ending: str) -> None:
+        self.handler, self.ending = weakref.ref(handler), ending
+
+    def __call__(self, source: os.PathLike[str], dest: os.PathLike[str]) -> None:
+        handler = self.handler()
+        if handler is None:
+            os.rename(source, dest)
+            return
+        try:
+            handler.rotate(os.fspath(source), os.fspath(dest) + self.ending)
+        except Exception:
+            if logging.raiseExceptions and sys.stderr:
+                print("--- Error of a rotator; the file stays, and it is called again ---", file=sys.stderr)
+                traceback.print_exc()
+            raise
+
+
+def _with_rotator(
+    handler: logging.handlers.BaseRotatingHandler, ours: type, options: dict[str, Any]
+) -> dict[str, Any]:
+    if not callable(handler.rotator) and not _overrides(handler, ours, "rotate"):
         return options
     template = options.get("names", "")
-    if template.endswith(".gz"):
-        return {**options, "names": template[:-3], "compress": "gzip"}
-    warnings.warn(
-        "rotator is not called: the process that rotates may be another one. Use use_gzip or compress to pack archives, "
-        "after_rotate for a program that gets each of them",
-        RuntimeWarning,
-        stacklevel=2,
-    )
-    return options
+    # To crlog, an archive whose name ends so is a packed one, whose name is that of the plain one before.
+    ending = ".gz" if template.endswith(".gz") else ""
+    if ending:
+        options["names"] = template[: -len(ending)]
+    return {**options, "rotator": _Rotator(handler, ending)}

@@ -1,7 +1,7 @@
 //! Options as Python gives them: names and values as in a configuration file.
 
 use crate::errors;
-use crlog::Options;
+use crlog::{Options, Rotator};
 use crlog_flusher::config::given::{Given, What};
 use crlog_flusher::config::{keys, possible, settings};
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -13,9 +13,12 @@ use std::path::{Path, PathBuf};
 /// Whether this process may flush in a thread: of the process, and in no configuration file.
 const THREAD: &str = "flusher_thread";
 
+/// A function that puts the full file away.
+const ROTATOR: &str = "rotator";
+
 /// Options of the log at `path` from a dictionary such as `{"max_bytes": "10 MB"}`. `terminator` is bytes.
 pub fn read(path: PathBuf, given: &Bound<'_, PyDict>) -> PyResult<Options> {
-    let (mut all, mut terminator, mut thread) = (Settings::default(), None, true);
+    let (mut all, mut terminator, mut thread, mut rotator) = (Settings::default(), None, true, None);
     for (name, value) in given {
         let name: String = name.extract()?;
         if name == "terminator" {
@@ -24,6 +27,10 @@ pub fn read(path: PathBuf, given: &Bound<'_, PyDict>) -> PyResult<Options> {
         }
         if name == THREAD {
             thread = value.extract::<bool>()?;
+            continue;
+        }
+        if name == ROTATOR {
+            rotator = Some(calling(value.unbind()));
             continue;
         }
         let key = keys::find(&name).filter(|key| key.name != "verbose").ok_or_else(|| unknown(&name))?;
@@ -38,7 +45,23 @@ pub fn read(path: PathBuf, given: &Bound<'_, PyDict>) -> PyResult<Options> {
     if let Some(bytes) = terminator {
         options = options.terminator(&bytes);
     }
+    if let Some(rotator) = rotator {
+        options = options.rotator(rotator);
+    }
     Ok(options)
+}
+
+/// A rotator that calls a function of Python with two paths.
+fn calling(function: Py<PyAny>) -> Rotator {
+    Rotator::new(move |log: &Path, archive: &Path| {
+        let done = Python::try_attach(|py| {
+            function.call1(py, (log, archive)).map(|_| ()).map_err(|e| e.to_string())
+        });
+        match done {
+            Some(done) => done.map_err(std::io::Error::other),
+            None => Err(std::io::Error::other("the interpreter has ended")),
+        }
+    })
 }
 
 fn what(value: &Bound<'_, PyAny>) -> Result<What, String> {

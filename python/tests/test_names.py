@@ -78,27 +78,83 @@ def test_a_suffix_of_ones_own_is_kept_to_the_count(log: Path) -> None:
     assert sorted(log.with_name(name).read_text() for name in rotated(log)) == ["4\n", "5\n"]
 
 
-def test_the_recipe_of_a_packing_rotator_is_followed(log: Path) -> None:
-    def rotator(source: str, dest: str) -> None:
-        with open(source, "rb") as plain, gzip.open(dest, "wb") as packed:
-            shutil.copyfileobj(plain, packed)
+def packing(source: str, dest: str) -> None:
+    """As in the logging cookbook."""
+    with open(source, "rb") as plain, gzip.open(dest, "wb") as packed:
+        shutil.copyfileobj(plain, packed)
+    os.remove(source)
+
+
+@pytest.mark.parametrize("kind", [ConcurrentRotatingFileHandler, ConcurrentTimedRotatingFileHandler])
+def test_a_rotator_that_packs_is_called_and_its_archives_are_counted(log: Path, kind: type) -> None:
+    h = kind(log, backupCount=2) if kind is ConcurrentRotatingFileHandler else kind(log, "midnight", backupCount=2)
+    h.rotator, h.namer = packing, lambda name: name + ".gz"
+    rotate(h, 5)
+    assert waited_for(lambda: len(rotated(log)) == 2), rotated(log)
+    h.close()
+    assert all(name.endswith(".gz") for name in rotated(log))
+    assert sorted(gzip.decompress(log.with_name(name).read_bytes()) for name in rotated(log)) == [b"3\n", b"4\n"]
+
+
+@pytest.mark.parametrize("kind", [ConcurrentRotatingFileHandler, ConcurrentTimedRotatingFileHandler])
+def test_a_rotator_may_make_other_files(log: Path, kind: type) -> None:
+    h = kind(log, backupCount=2) if kind is ConcurrentRotatingFileHandler else kind(log, "midnight", backupCount=2)
+
+    def shouting(source: str, dest: str) -> None:
+        Path(dest).write_text(Path(source).read_text() + "packed\n")
         os.remove(source)
 
-    h = ConcurrentRotatingFileHandler(log, backupCount=2)
-    h.rotator, h.namer = rotator, lambda name: name + ".gz"
-    rotate(h, 2)
-    assert waited_for(lambda: rotated(log) == ["app.log.1.gz", "app.log.2.gz"]), rotated(log)
+    h.rotator = shouting
+    rotate(h, 5)
+    assert waited_for(lambda: len(rotated(log)) == 2), rotated(log)
     h.close()
-    assert gzip.decompress(log.with_name("app.log.1.gz").read_bytes()) == b"1\n"
+    assert sorted(log.with_name(name).read_text() for name in rotated(log)) == ["3\npacked\n", "4\npacked\n"]
 
 
-def test_another_rotator_is_warned_of_and_nothing_is_lost(log: Path) -> None:
+def test_a_rotator_may_take_files_elsewhere(log: Path) -> None:
     h = ConcurrentRotatingFileHandler(log, backupCount=2)
-    h.rotator = os.rename
-    with pytest.warns(RuntimeWarning, match="rotator is not called"):
-        rotate(h, 1)
+    elsewhere = log.parent / "elsewhere"
+    elsewhere.mkdir()
+    h.rotator = lambda source, dest: shutil.move(source, elsewhere / str(len(list(elsewhere.iterdir()))))
+    rotate(h, 3)
     h.close()
-    assert log.with_name("app.log.1").read_text() == "0\n"
+    assert rotated(log) == [] and sorted(p.read_text() for p in elsewhere.iterdir()) == ["0\n", "1\n", "2\n"]
+
+
+def test_a_rotator_that_fails_costs_nothing(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    h = ConcurrentRotatingFileHandler(log, backupCount=2)
+    fails = 2
+
+    def failing(source: str, dest: str) -> None:
+        nonlocal fails
+        fails -= 1
+        if fails >= 0:
+            raise RuntimeError("no")
+        os.rename(source, dest)
+
+    h.rotator = failing
+    rotate(h, 1)
+    h.close()
+    assert log.with_name("app.log.1").read_text() == "0\n" and "RuntimeError: no" in capsys.readouterr().err
+
+
+def test_a_rotator_logs_nothing_but_others_go_on_meanwhile(log: Path) -> None:
+    h = ConcurrentRotatingFileHandler(log, maxBytes=1000, backupCount=1000)
+
+    def slow(source: str, dest: str) -> None:
+        time.sleep(0.01)
+        os.rename(source, dest)
+
+    h.rotator = slow
+    longest = 0.0
+    for i in range(3000):
+        begun = time.monotonic()
+        h.emit(logging.makeLogRecord({"msg": f"{i:06} {'x' * 60}"}))
+        longest = max(longest, time.monotonic() - begun)
+    h.close()
+    files = sorted((int(n.rsplit(".", 1)[1]), n) for n in rotated(log))
+    text = "".join(log.with_name(n).read_text() for _, n in reversed(files)) + log.read_text()
+    assert [line[:6] for line in text.splitlines()] == [f"{i:06}" for i in range(3000)] and len(files) > 100
 
 
 @pytest.mark.parametrize(

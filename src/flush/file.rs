@@ -265,7 +265,11 @@ impl Flusher<'_> {
                 self.commit()
             }
             Action::Rename { from, to } => {
-                sys::dir::rename_new(&path(from), &path(to)).map_err(|e| Trouble::Io("rename", e))
+                let done = match self.at.rotator().filter(|_| *from == self.at.name) {
+                    Some(rotator) => rotator.rotate(&path(from), &path(to)),
+                    None => sys::dir::rename_new(&path(from), &path(to)),
+                };
+                done.map_err(|e| Trouble::Io("rename", e))
             }
             Action::Remove { name } => {
                 self.retire(name)?;

@@ -284,6 +284,10 @@ impl Flusher<'_> {
             Some(name) => with_numbers(entry.archived(name_of(naming, name), end), segment, &left),
             None => entry.removed(),
         });
+        let put_away = match archive.filter(|_| self.at.rotator().is_some()) {
+            Some(name) => put_away.map(|entry| as_made(entry, naming, &self.at.dir, name)),
+            None => put_away,
+        };
         let seen = sys::dir::look(&self.at.log_path).ok().flatten();
         let begun = seen.as_ref().map(|seen| begun(self.at, self.cell.file, store.manifest(), seen));
         let news: Vec<Entry> = put_away.into_iter().chain(begun).collect();
@@ -307,8 +311,9 @@ impl Flusher<'_> {
 
     /// A rotation by us: the log has this name now, and there is a new one.
     fn see_rotated(&mut self, archive: Option<&str>, log: Option<Seen>) {
-        let dated = self.config.policy.names == Scheme::Dated;
-        let Some((at, mut seen)) = self.keeper.seen.take().filter(|_| dated) else { return };
+        // What a rotator has made is looked for.
+        let known = self.config.policy.names == Scheme::Dated && self.at.rotator().is_none();
+        let Some((at, mut seen)) = self.keeper.seen.take().filter(|_| known) else { return };
         let Some(log) = log else { return };
         seen.retain(|file| file.name != self.at.name);
         seen.push(log);
@@ -463,6 +468,21 @@ fn with_numbers(entry: Entry, segment: u128, left: &Left) -> Entry {
         return Entry { keys: left.keys, segment, file: left.number, ..entry };
     }
     entry
+}
+
+/// An archive that a rotator has made: perhaps another file than the log was, or a packed one, or none at all.
+fn as_made(entry: Entry, naming: &Naming, dir: &Path, name: &str) -> Entry {
+    let form = |name: &str| {
+        let seen = sys::dir::look(&dir.join(name)).ok()??;
+        Some(form_of(&seen, name_of(naming, name)))
+    };
+    if let Some(plain) = form(name) {
+        return Entry { plain: Some(plain), ..entry };
+    }
+    match form(&format!("{name}.gz")) {
+        Some(copy) => entry.packing(copy).packed(),
+        None => entry.removed(),
+    }
 }
 
 fn form_of(seen: &Seen, name: Name) -> Form {
