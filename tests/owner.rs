@@ -218,3 +218,17 @@ fn a_flusher_that_may_not_give_files_away_loses_nothing_tells_and_counts() {
     });
     assert_eq!(place.lines_now(), ["one", "two"]);
 }
+
+#[test]
+fn what_a_killed_maker_left_beside_the_log_goes_with_the_next_flusher() {
+    let place = Place::new();
+    let left = |id: u8| place.path().join(format!(".crlog-{id:032x}.new"));
+    let [old, young] = [left(1), left(2)];
+    [&old, &young].into_iter().for_each(|path| std::fs::write(path, "").unwrap());
+    let then = std::time::SystemTime::now() - Duration::from_secs(3700);
+    std::fs::File::open(&old).unwrap().set_modified(then).unwrap();
+    let log = place.options().open().unwrap();
+    log.writer().unwrap().append(b"x").unwrap();
+    until(Duration::from_secs(20), "the old one goes", || !old.exists());
+    assert!(young.exists(), "somebody may be making it");
+}

@@ -178,6 +178,7 @@ impl Flusher<'_> {
     fn sweep_temporaries(&mut self) -> io::Result<()> {
         let Some(packer) = self.packer.as_mut().filter(|p| !p.swept) else { return Ok(()) };
         packer.swept = true;
+        sys::sweep(&self.at.dir)?;
         let dir = self.hidden();
         let names = match sys::dir::list(&dir) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),

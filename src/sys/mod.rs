@@ -20,6 +20,7 @@
 //! | [`run_child`] | The child gets the words and variables that it is given, no file and no blocked signal of ours, and lives no longer than it may, with all that it has started. The host's own children are not touched. |
 //! | [`give_way`] | The calling thread, and no other, gets the lowest priority there is, for the processor and for the disk. May do nothing. |
 //! | [`make_private_dir`], what [`LogFile`] and [`LockFile`] create | Never has a name before it has exactly the rights and the owner that were asked for, whatever masks the process has; where the file system allows no such thing, as soon after as possible. |
+//! | [`sweep`] | Removes what those left in a directory, empty, that died more than an hour ago while they made a file there. What cannot be removed stays. |
 //! | [`user_id`], [`group_id`], [`can_give`] | Numbers of users and groups by name, asked for once, when a log is opened; whether files can be given to them. Where there are no such numbers: `None`, and an error. |
 //! | [`LogFile`], [`dir`] | Positioned writes without append mode, an exclusive non-blocking ownership of the whole file (Windows: a sharing mode that still lets others read, rename and delete), and directory operations that fail rather than overwrite unasked. [`LogFile::resemble`] gives a file owner, rights and time of another one, as far as the platform has them. [`dir::look`] says when a file was made, if the system can tell and nobody can set it (else 0); where it can tell no inode, `dev` and `ino` are what identifies the file in their place. |
 //! | [`SizeLimitIsAnError`] | While it lives, no limit on the size of files ends the process. Where there is no such limit, it does nothing. |
@@ -58,7 +59,7 @@ pub use unix::{
     Epoch, LockFile, LogFile, Mapping, SegmentObject, SizeLimitIsAnError, Watch, block_signals, boot_id,
     can_give, dir, explain_bus_errors, full_barrier_everywhere, give_way, group_id, in_real_parent,
     make_private_dir, monotonic_ns, open_for_child, own_start_time, pid, pid_namespace, point, process_gone,
-    program_name, resolve_path, run_child, segment_dir, stop_myself, unix_ns, user, user_id, uuid,
+    program_name, resolve_path, run_child, segment_dir, stop_myself, sweep, unix_ns, user, user_id, uuid,
 };
 // The seam for Windows: `windows/mod.rs` with the same names, and
 // `#[cfg(windows)] mod windows; #[cfg(windows)] pub use windows::{...};`

@@ -14,12 +14,13 @@
 //! |---|---|
 //! | the name is taken | `AlreadyExists`, and nothing is left |
 //! | we may not give files away | it is made all the same; [`Made::refused`] says so |
-//! | killed before the rename | an empty file or directory with a hidden name stays behind |
+//! | killed before the rename | an empty file or directory with a hidden name stays behind; [`sweep`] removes it after an hour |
 
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, fchmod, fchown, fstat, linkat, open};
 use rustix::io::Errno;
@@ -146,6 +147,31 @@ fn is_no_way(e: Errno) -> bool {
 
 fn parent(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Whoever makes a file under a hidden name has renamed it long before that, or is dead, or stopped (then the making fails, and is tried again).
+const UNFINISHED: Duration = Duration::from_secs(3600);
+
+fn is_hidden(name: &str) -> bool {
+    let id = name.strip_prefix(".crlog-").and_then(|rest| rest.strip_suffix(".new"));
+    id.is_some_and(|id| id.len() == 32 && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
+}
+
+/// Removes from a directory what those have left there that died while they made a file, a directory or a link. What is not
+/// empty stays.
+pub fn sweep(dir: &Path) -> io::Result<()> {
+    for name in super::dir::list(dir)?.iter().filter(|name| is_hidden(name)) {
+        let path = dir.join(name);
+        // Should any of it fail, it stays.
+        let Ok(found) = fs::symlink_metadata(&path) else { continue };
+        let old = found.modified().is_ok_and(|then| then.elapsed().is_ok_and(|age| age > UNFINISHED));
+        if old && found.is_dir() {
+            let _ = fs::remove_dir(&path);
+        } else if old && (found.is_symlink() || (found.is_file() && found.len() == 0)) {
+            let _ = fs::remove_file(&path);
+        }
+    }
+    Ok(())
 }
 
 /// A name of ours in a directory, taken away again unless it becomes another one.

@@ -116,3 +116,26 @@ fn users_and_groups_are_found_by_name() {
         assert!(lookup("a\0b").is_err());
     }
 }
+
+#[test]
+fn what_the_dead_left_half_made_is_removed_after_an_hour_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = |id: u8, end: &str| dir.path().join(format!(".crlog-{:032x}{end}", id));
+    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(3700);
+    let age = |path: &Path| std::fs::File::open(path).unwrap().set_modified(old).unwrap();
+    let goes = [name(1, ".new"), name(2, ".new")];
+    std::fs::write(&goes[0], "").unwrap();
+    std::fs::create_dir(&goes[1]).unwrap();
+    let stays =
+        [name(3, ".new"), name(4, ".new"), name(5, ".tmp"), dir.path().join(".crlog-1.new"), name(6, ".new")];
+    std::fs::write(&stays[0], "").unwrap();
+    std::fs::write(&stays[1], "not empty").unwrap();
+    std::fs::write(&stays[2], "").unwrap();
+    std::fs::write(&stays[3], "").unwrap();
+    std::fs::create_dir(&stays[4]).unwrap();
+    std::fs::write(stays[4].join("in it"), "").unwrap();
+    goes.iter().chain(&stays[1..]).for_each(|path| age(path));
+    sys::sweep(dir.path()).unwrap();
+    assert!(!goes.iter().any(|path| path.exists()), "{goes:?}");
+    assert!(stays.iter().all(|path| path.exists()), "{stays:?}");
+}

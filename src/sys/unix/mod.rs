@@ -36,7 +36,7 @@ pub use fork::Epoch;
 pub use link::point;
 pub use lock::LockFile;
 pub use log_file::LogFile;
-pub use make::can_give;
+pub use make::{can_give, sweep};
 pub use map::Mapping;
 pub use object::{SegmentObject, segment_dir};
 pub use path::{in_real_parent, make_private_dir, resolve_path};
