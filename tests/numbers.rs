@@ -139,6 +139,11 @@ fn a_file_that_others_moved_to_where_archives_are_is_one_with_its_numbers() {
         let place = Place::new();
         let log = place.options().backups(9).open().unwrap();
         write(&log, 5);
+        // So a flusher is at work: a helper, that may have written until now, has no time for what others do to files.
+        until(LONG, "the manifest knows the log", || {
+            place.options().retention(Limits::default(), false).unwrap().known == 1
+                && log.stats().flusher.is_some()
+        });
         // As logrotate does.
         std::fs::rename(place.log(), place.path().join("app.log.1")).unwrap();
         log.request_reopen();

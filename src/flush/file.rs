@@ -360,6 +360,7 @@ impl Flusher<'_> {
             return self.check_end();
         }
         bump(self.at.mem(), Counter::FileSurprises, 1);
+        self.know(); // while it is still the log: as an archive it would be a stranger's
         let view = self.look(id)?;
         let at = if view.at == At::Archived { At::Missing } else { view.at };
         match self.run_machine(Stage::None, &View { at, ..view })? {
