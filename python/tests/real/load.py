@@ -9,7 +9,7 @@ import threading
 import time
 from typing import Iterable
 
-from .run import LIMIT, PROGRAMS, Program, until
+from .run import LIMIT, Program, until
 
 
 def listens(port: int) -> bool:

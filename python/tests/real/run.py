@@ -55,6 +55,15 @@ def children(parent: int) -> list[int]:
     return [pid for pid, (of, _) in processes().items() if of == parent]
 
 
+def catches(pid: int, number: int) -> bool:
+    """Whether the process has a handler for this signal."""
+    try:
+        (caught,) = re.findall(r"^SigCgt:\s*(\w+)", Path(f"/proc/{pid}/status").read_text(), re.M)
+    except (OSError, ValueError):
+        return False
+    return bool(int(caught, 16) >> number - 1 & 1)
+
+
 def complaints(stderr: str) -> list[str]:
     """The lines on standard error that no program of ours may print."""
     return [line for line in stderr.splitlines() if BAD.search(line)]
@@ -170,6 +179,7 @@ class Place:
             "PYTHONPATH": os.pathsep.join(paths),
             "PYTHONUNBUFFERED": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
+            "HOME": str(self.root),
             "TMPDIR": str(self.tmp),
             "CRLOG_HANDLER_MODULE": HANDLER_MODULE,
             "CRLOG_TEST_LOG": str(self.log),

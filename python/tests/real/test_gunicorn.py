@@ -9,6 +9,7 @@ import time
 import pytest
 
 from . import load
+from .run import PROGRAMS, catches, children, until
 
 REQUESTS = 500
 LINES = 5
@@ -23,7 +24,7 @@ def start(place):
         listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         sockets.append(listener)
         fd = listener.fileno()
-        config = load.PROGRAMS / "gunicorn.conf.py"
+        config = PROGRAMS / "gunicorn.conf.py"
         argv = ["-m", "gunicorn", "-c", config, "-w", "4", "-b", f"fd://{fd}", *options, "web:app"]
         program = place.python(*argv, name="gunicorn", pass_fds=[fd])
         return program, listener.getsockname()[1]
@@ -35,6 +36,20 @@ def start(place):
 
 def paths() -> list[str]:
     return [f"/r/{n}" for n in range(REQUESTS)]
+
+
+def until_all_are_up(program, killed=frozenset()) -> None:
+    """Waits for four workers that can be told to end.
+
+    A SIGTERM that reaches a worker between its fork and the moment when it catches signals by itself is lost: gunicorn then waits for
+    its graceful timeout and kills that worker. The last signal that a worker prepares for, and its master does not, is SIGABRT.
+    """
+
+    def up() -> bool:
+        workers = children(program.pid)
+        return len(workers) == 4 and not killed & set(workers) and all(catches(pid, signal.SIGABRT) for pid in workers)
+
+    until(up, "all workers are up")
 
 
 def check_lines(report, numbers: range) -> None:
@@ -52,6 +67,7 @@ def test_workers_that_come_and_go_write_one_log(place, start, options):
     assert not bad
     workers = {int(body) for _, body in answers.values()}
     assert len(workers) >= 4, "some workers were not replaced or not used"
+    until_all_are_up(program)
     program.signal(signal.SIGTERM).ends()
 
     report = place.look(rotations=4).raise_if_bad()
@@ -72,9 +88,11 @@ def test_a_reload_under_load_loses_nothing(place, start):
     client = threading.Thread(target=lambda: answers.update(load.requests(program, port, paths())))
     client.start()
     assert load.get(port, f"/r/{REQUESTS}")[0] == 200
+    until_all_are_up(program)
     program.signal(signal.SIGHUP)
     client.join()
     assert sum(a[0] == 200 for a in answers.values() if not isinstance(a, Exception)) == REQUESTS, answers
+    until_all_are_up(program)
     program.signal(signal.SIGTERM).ends()
 
     report = place.look(rotations=4).raise_if_bad()
@@ -101,6 +119,7 @@ def test_workers_killed_under_load_leave_whole_lines_and_all_of_them(place, star
     assert len(killed) >= 2
     answered = [int(path.rpartition("/")[2]) for path, a in answers.items() if not isinstance(a, Exception) and a[0] == 200]
     assert REQUESTS - len(answered) <= len(killed), "a killed worker takes no more than its own request with it"
+    until_all_are_up(program, killed)
     program.signal(signal.SIGTERM).ends()
 
     report = place.look(rotations=4, killed=killed).raise_if_bad()

@@ -9,4 +9,4 @@ logconfig_dict = handler.config(
     },
 )
 access_log_format = "access=%(U)s"
-graceful_timeout = 20
+graceful_timeout = 10
