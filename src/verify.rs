@@ -10,14 +10,14 @@ use crate::index::judge::{Facts, Files, Journal, LogFact, Waiting, judge};
 use crate::index::verdict::{Finding, ProducerId, SegmentAccount, Verdict};
 use crate::index::{Drops, HEADER_BYTES, Header, Place, directory, name, parse_name};
 use crate::manifest::naming;
-use crate::options::{Config, Options};
+use crate::options::Options;
 use crate::pack;
 use crate::ring::journal::{self, Cell, Found};
 use crate::ring::layout::{DrainWord, LEVELS, Phase, SlotWord, State, lease, slot};
 use crate::ring::mem::Mem;
 use crate::ring::reclaim::{drops, last_occupant, reported};
-use crate::rotate::Standing;
 use crate::rotate::name::Packing;
+use crate::rotate::{Naming, Standing};
 use crate::stats::Stats;
 use crate::sys;
 use std::collections::BTreeMap;
@@ -45,15 +45,20 @@ impl Options {
     pub fn verify(self) -> Result<Verdict, OpenError> {
         let target = Target::new(&self)?;
         let (dir, log_name) = (target.dir.clone(), target.name.clone());
-        let place = Where { index: dir.join(directory(&log_name)), dir, name: log_name };
         let failed = |source| OpenError::Path { path: target.spec.log_path.clone(), source };
         let log = match self.attach() {
             Ok(log) => Some(log),
             Err(OpenError::NotOpen { .. }) => None,
             Err(e) => return Err(e),
         };
+        let config = match &log {
+            Some(log) => Some(log.attached()?.0.configuration().0),
+            None => None,
+        };
+        let naming = naming(&dir, &log_name, config.as_ref());
+        let place = Where { index: dir.join(directory(&log_name)), dir, naming };
         let Some(log) = log else {
-            let (facts, mut files) = place.look(u64::MAX, None).map_err(failed)?;
+            let (facts, mut files) = place.look(u64::MAX).map_err(failed)?;
             let mut verdict = judge(&facts, &mut files);
             if !verdict.indexed {
                 without_index(&mut verdict, &facts, &mut files, b"\n");
@@ -89,7 +94,7 @@ impl Options {
 
 struct Where {
     dir: PathBuf,
-    name: String,
+    naming: Naming,
     index: PathBuf,
 }
 
@@ -150,7 +155,7 @@ impl Where {
             };
             let place = Place::unpack(cell.index);
             let newest = place.map_or(u64::MAX, |p| p.serial);
-            let (mut facts, mut files) = self.look(newest, Some(&at.configuration().0))?;
+            let (mut facts, mut files) = self.look(newest)?;
             files.number = cell.file;
             facts.journal = Some(Journal {
                 uuid: at.segment.header().uuid,
@@ -177,13 +182,12 @@ impl Where {
         }
     }
 
-    fn look(&self, newest: u64, config: Option<&Config>) -> io::Result<(Facts, Opened)> {
+    fn look(&self, newest: u64) -> io::Result<(Facts, Opened)> {
         let mut facts = Facts::default();
         let mut files = Opened { logs: Vec::new(), index: BTreeMap::new(), number: 0, missed: false };
         let mut members = Vec::new();
-        let naming = naming(&self.dir, &self.name, config);
         for name in sys::dir::list(&self.dir)? {
-            members.extend(naming.place(&name).map(|place| (place, name)));
+            members.extend(self.naming.place(&name).map(|place| (place, name)));
         }
         members.sort();
         for (i, ((_, place), name)) in members.into_iter().enumerate() {

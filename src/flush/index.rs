@@ -16,12 +16,12 @@ use crate::index::{
     Batch, Died, Drops, Entry, FILE_BYTES_MAX, HEADER_BYTES, Header, Place, Run, Skip, Skipped, Why, code,
     directory, name, parse_name,
 };
-use crate::manifest::naming;
 use crate::pack::worker::origin_of;
 use crate::ring::journal::{self, Found};
 use crate::ring::layout::Counter;
 use crate::ring::mem::Mem;
 use crate::ring::sweep::{Piece, bump};
+use crate::rotate::Naming;
 use crate::rotate::name::Packing;
 use crate::sys::{self, Create, FileId, LogFile};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -220,8 +220,9 @@ impl Flusher<'_> {
         file.truncate(0)?;
         file.write_bytes(&header.encode(), 0).map_err(|e| e.source)?;
         // What cannot be removed now is removed at the next rotation.
+        let naming = self.all_names();
         if let Some(index) = &mut self.index {
-            let _ = prune(at, &header, &mut index.origins);
+            let _ = prune(at, &naming, &header, &mut index.origins);
         }
         Ok(Open { file, serial, seed: header.seed(), made_ns: header.made_ns })
     }
@@ -403,7 +404,12 @@ impl Flusher<'_> {
 
 /// Removes index files whose log files have gone from the chain and would have by now: more newer ones have been
 /// begun than the log keeps archives.
-fn prune(at: &Attached, newest: &Header, origins: &mut HashMap<FileId, Option<Begun>>) -> io::Result<()> {
+fn prune(
+    at: &Attached,
+    naming: &Naming,
+    newest: &Header,
+    origins: &mut HashMap<FileId, Option<Begun>>,
+) -> io::Result<()> {
     let id = |h: &Header| FileId { dev: h.dev, ino: h.ino };
     let mut past = Vec::new();
     let mut begun = HashMap::from([(id(newest), newest.begun)]);
@@ -420,7 +426,7 @@ fn prune(at: &Attached, newest: &Header, origins: &mut HashMap<FileId, Option<Be
     if past.is_empty() {
         return Ok(());
     }
-    let present = chain(at, origins)?;
+    let present = chain(at, naming, origins)?;
     for h in past {
         let plain = present.contains(&id(&h)) && begun.get(&id(&h)) == Some(&h.begun);
         let packed = origins.values().any(|origin| *origin == Some((id(&h), h.begun)));
@@ -433,10 +439,13 @@ fn prune(at: &Attached, newest: &Header, origins: &mut HashMap<FileId, Option<Be
 
 /// The identities of the log and its plain archives. What packed ones were made of is left in `origins`; each of them
 /// is opened once in a turn.
-fn chain(at: &Attached, origins: &mut HashMap<FileId, Option<Begun>>) -> io::Result<HashSet<FileId>> {
+fn chain(
+    at: &Attached,
+    naming: &Naming,
+    origins: &mut HashMap<FileId, Option<Begun>>,
+) -> io::Result<HashSet<FileId>> {
     let mut ids = HashSet::new();
     let before = std::mem::take(origins);
-    let naming = naming(&at.dir, &at.name, Some(&at.configuration().0));
     for name in sys::dir::list(&at.dir)? {
         let Some(place) = naming.standing(&name) else { continue };
         let path = at.dir.join(&name);

@@ -19,7 +19,7 @@
 
 use super::{Event, Flusher, Kind};
 use crate::attached::Attached;
-use crate::manifest::{Hidden, Store};
+use crate::manifest::{Hidden, Store, naming};
 use crate::options::Config;
 use crate::retention::{carry_out, files_of};
 use crate::ring::layout::{Counter, kept, word};
@@ -242,6 +242,14 @@ impl Flusher<'_> {
         let learned = self.naming.template().map_or(Ok(()), |template| store.learn(template));
         self.naming = self.naming.clone().with_former(store.manifest().templates());
         learned.map_err(|why| Failed { doing: "write the manifest", why })
+    }
+
+    /// What the log's files are called, and were before.
+    pub(super) fn all_names(&self) -> Naming {
+        match &self.keeper.store {
+            Some(_) => self.naming.clone(),
+            None => naming(&self.at.dir, &self.at.name, Some(&self.config)),
+        }
     }
 
     /// Names may be made otherwise from now on.
