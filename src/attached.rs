@@ -89,6 +89,7 @@ pub(crate) struct Attached {
     target: Target,
     program: Option<String>,
     next: Mutex<Option<Arc<Membership>>>,
+    direct_name: Mutex<Option<String>>,
 }
 
 /// Why a sync did not come about.
@@ -125,6 +126,8 @@ impl Target {
             .link
             .as_deref()
             .is_some_and(|l| sys::in_real_parent(Path::new(l)).is_ok_and(|l| l == log_path))
+            && !config.policy.direct
+            && !sys::is_direct(&log_path)
         {
             return Err(OpenError::option(format!("the link {} is the log itself", log_path.display())));
         }
@@ -159,6 +162,14 @@ fn may_give(target: &Target, config: &Config) -> Result<(), OpenError> {
     })
 }
 
+/// From now on the log's path is a name only, whatever stands there.
+fn may_be_direct(target: &Target, config: &Config) -> Result<(), OpenError> {
+    let path = &target.spec.log_path;
+    let marked =
+        if config.policy.direct { sys::mark_direct(path, config.rights_of_directory()) } else { Ok(()) };
+    marked.map_err(|source| OpenError::Path { path: path.clone(), source })
+}
+
 impl Attached {
     pub(crate) fn new(target: &Target, role: Role, program: Option<&str>) -> Result<Attached, OpenError> {
         let _limit = SizeLimitIsAnError::new();
@@ -171,6 +182,7 @@ impl Attached {
         if report.created && target.spec.generation == 1 {
             // Nothing is in it yet: left now, it leaves no file behind that would belong to somebody else.
             may_give(target, &config).inspect_err(|_| drop(segment.release(&lock, |_| true)))?;
+            may_be_direct(target, &config).inspect_err(|_| drop(segment.release(&lock, |_| true)))?;
         }
         let geometry = *segment.geometry();
         let mut attached = Attached {
@@ -189,6 +201,7 @@ impl Attached {
             target: target.clone(),
             program: program.map(str::to_owned),
             next: Mutex::default(),
+            direct_name: Mutex::default(),
         };
         if role == Role::Producer {
             attached.take_slot(program)?;
@@ -211,6 +224,11 @@ impl Attached {
     #[inline]
     pub(crate) fn mem(&self) -> &Mapping {
         self.segment.mapping()
+    }
+
+    /// What the log file was last called, if it has a name of its own: a hint, so that it is not looked for each time.
+    pub(crate) fn direct_name(&self) -> MutexGuard<'_, Option<String>> {
+        self.direct_name.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn turn(&self) -> MutexGuard<'_, Turn> {

@@ -25,6 +25,7 @@ use crate::sys::{self, LockFile, LogFile, byte};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 use std::time::Duration;
 
+mod direct;
 mod event;
 mod file;
 mod hook;
@@ -116,6 +117,9 @@ pub(crate) struct Flusher<'a> {
     index: Option<Index>,
     /// What the log's files are called. The templates from before are known as soon as the manifest was read.
     naming: Naming,
+    /// The name of the log file, if that is not the log's; and of the one that is to be made.
+    live: Option<String>,
+    next: Option<direct::Next>,
     /// The stamp and the number of the last dated name that was chosen.
     last_copy: Option<Dated>,
     /// `None`: no rotation at times.
@@ -181,6 +185,8 @@ impl<'a> Flusher<'a> {
             index: config.index.then(Index::default),
             naming: config.naming(&at.name),
             config,
+            live: None,
+            next: None,
             last_copy: None,
             schedule,
             keeper: Keeper::default(),

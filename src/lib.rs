@@ -77,6 +77,7 @@ pub mod names {
         let names = crate::sys::dir::list(dir).unwrap_or_default();
         let naming = crate::manifest::naming(dir, name, None);
         let mut found: Vec<_> = names.iter().filter_map(|n| Some((naming.place(n)?, dir.join(n)))).collect();
+        found.retain(|(_, path)| path != log || !crate::sys::dir::is_link(path));
         found.sort();
         found.into_iter().rev().map(|(_, path)| path).collect()
     }

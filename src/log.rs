@@ -8,11 +8,12 @@ use crate::ring::layout::{Counter, LEVELS, Phase, State, counter, word};
 use crate::ring::look;
 use crate::ring::mem::Mem;
 use crate::ring::reclaim::{Death, deaths, drops, own_drops, reported};
+use crate::rotate::Standing;
 use crate::segment;
 use crate::stats::{Counters, DeathInfo, FlusherInfo, ProducerInfo, Stats};
 use crate::sys::{Create, FileError, LogFile};
 use crate::writer::{Severity, Writer};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::Duration;
@@ -97,6 +98,9 @@ impl Log {
     /// disk is no such reason: it may have room again before the ring has none.
     pub(crate) fn check_file(&self) -> Result<(), OpenError> {
         let at = self.core.membership()?;
+        if at.0.config.policy.direct {
+            return Ok(()); // which file it is to be is the flusher's business
+        }
         match LogFile::open(&at.0.log_path, at.0.config.rights(), Create::IfMissing) {
             Err(FileError::Io { source, .. }) if has_no_room(&source) => Ok(()),
             Err(e) => Err(segment::OpenError::from(e).into()),
@@ -145,6 +149,13 @@ impl Log {
     /// Canonical path of the log.
     pub fn path(&self) -> &Path {
         &self.core.target.spec.log_path
+    }
+
+    /// The file that is written now; `None` if there is none yet, or it has gone. It is [`Log::path`], but for
+    /// [`Options::direct`].
+    pub fn current(&self) -> Option<PathBuf> {
+        let at = self.core.membership().ok()?;
+        at.0.current_name().map(|name| at.0.dir.join(name))
     }
 
     /// Longest record that this log takes, in bytes, terminator included.
@@ -204,7 +215,9 @@ impl Log {
         let wanted = options.change_wanted()?;
         let at = self.core.membership()?;
         let at = &at.0;
-        wanted.fits(&at.name)?;
+        let mut all = at.configuration().0;
+        options.change(&mut all, &wanted);
+        all.fits(&at.name)?;
         if let Some(bytes) = options.reserve_asked_for() {
             self.set_reserve_bytes(bytes)?;
         }
@@ -288,6 +301,7 @@ impl Log {
             max_bytes: policy.max_bytes,
             backups: policy.backups,
             file_bytes,
+            current: at.current_name().map(|name| at.dir.join(name)),
             files: files(at),
         }
     }
@@ -422,7 +436,13 @@ fn death_info(d: Death) -> DeathInfo {
 fn files(at: &Attached) -> Vec<(String, u64)> {
     let names = crate::sys::dir::list(&at.dir).unwrap_or_default();
     let naming = crate::manifest::naming(&at.dir, &at.name, Some(&at.configuration().0));
-    let mut found: Vec<_> = names.into_iter().filter_map(|n| Some((naming.place(&n)?, n))).collect();
+    let current = at.current_name();
+    let place = |name: &str| Some((current.as_deref() != Some(name), naming.place(name)?));
+    let mut found: Vec<_> = names.into_iter().filter_map(|n| Some((place(&n)?, n))).collect();
+    // A link to the current file is not another one.
+    found.retain(|((_, (_, standing)), name)| {
+        *standing != Standing::Log || !crate::sys::dir::is_link(&at.dir.join(name))
+    });
     found.sort();
     let size = |name: &String| std::fs::metadata(at.dir.join(name)).map_or(0, |m| m.len());
     found.into_iter().map(|(_, name)| (name.clone(), size(&name))).collect()

@@ -22,7 +22,7 @@
 
 use crate::index::directory;
 use crate::options::Config;
-use crate::rotate::manifest::{Entry, FILE, Manifest, NEW_FILE, line::put_entry};
+use crate::rotate::manifest::{Entry, FILE, Manifest, NEW_FILE, line::put_entry, line::put_stamp};
 use crate::rotate::{Naming, Scheme};
 use crate::sys::{self, Create, FileError, LogFile};
 use std::fs::File;
@@ -97,14 +97,27 @@ impl<D: Disk> Store<D> {
             self.manifest.apply(entry);
             put_entry(entry, &mut lines);
         }
+        self.add(&lines)
+    }
+
+    /// These lines say what is known in memory already.
+    fn add(&mut self, lines: &[u8]) -> io::Result<()> {
         // Whatever becomes of it, the file is ours again only when it is known how long it is.
         let Some(end) = self.end.take() else { return self.rewrite() };
         let longer = end.saturating_add(lines.len() as u64);
-        if longer > self.end_max || (!lines.is_empty() && !self.disk.append(&lines, end)?) {
+        if longer > self.end_max || (!lines.is_empty() && !self.disk.append(lines, end)?) {
             return self.rewrite();
         }
         self.end = Some(longer);
         Ok(())
+    }
+
+    /// This number of this period is about to be given.
+    pub fn give(&mut self, stamp: &str, copy: u32) -> io::Result<()> {
+        self.manifest.give(stamp, copy);
+        let mut line = Vec::new();
+        put_stamp(stamp, copy, &mut line);
+        self.add(&line)
     }
 
     /// The log has names from this template now: written at once, so that whoever reads the manifest knows them.

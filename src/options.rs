@@ -72,7 +72,9 @@ pub enum OnStart {
 /// written meanwhile; it must not wait for the log. If its process is killed in it, the next flusher goes on as with a file that somebody else
 /// moved: what the function left half-made stays.
 #[derive(Clone)]
-pub struct Rotator(Arc<dyn Fn(&Path, &Path) -> std::io::Result<()> + Send + Sync>);
+pub struct Rotator(Arc<Rotate>);
+
+type Rotate = dyn Fn(&Path, &Path) -> std::io::Result<()> + Send + Sync;
 
 impl Rotator {
     /// From a function.
@@ -179,6 +181,7 @@ pub struct Options {
     escape: Option<Escape>,
     rotate_at: Option<String>,
     names: Option<Names>,
+    direct: Option<bool>,
     on_start: Option<OnStart>,
     empty_files: Option<bool>,
     keep_age: Option<Duration>,
@@ -220,6 +223,7 @@ impl Options {
             escape: None,
             rotate_at: None,
             names: None,
+            direct: None,
             on_start: None,
             empty_files: None,
             keep_age: None,
@@ -272,6 +276,15 @@ impl Options {
     #[must_use]
     pub fn names(mut self, names: Names) -> Options {
         self.names = Some(names);
+        self
+    }
+
+    /// The current file has its own name from the beginning, as archives have it, and nothing is ever renamed. The log's path is the name by
+    /// which all processes find each other, and no file; [`link`](Options::link) may make it a link to the current one, and
+    /// [`Log::current`] says what it is. Default no. Names are dated then, unless something else is asked for.
+    #[must_use]
+    pub fn direct(mut self, yes: bool) -> Options {
+        self.direct = Some(yes);
         self
     }
 
@@ -602,7 +615,8 @@ impl Options {
             )));
         }
         let rotate_at = self.rotate_at.as_deref().map_or(Ok(None), trigger).map_err(OpenError::option)?;
-        let by_default = if rotate_at.is_some() { Names::Dated } else { Names::Numbered };
+        let direct = self.direct.unwrap_or(false);
+        let by_default = if rotate_at.is_some() || direct { Names::Dated } else { Names::Numbered };
         let (names, template) = self.scheme(self.names.as_ref().unwrap_or(&by_default))?;
         let file = self.segment != SegmentKind::Shm;
         let notes = if terminator.is_empty() { Notes::Off } else { Notes::Text };
@@ -612,6 +626,7 @@ impl Options {
                 backups: self.backups.unwrap_or(0),
                 rule: self.size_rule.unwrap_or(SizeRule::Strict),
                 names,
+                direct,
             },
             mode,
             owner: self.owner_asked_for()?.unwrap_or_default(),
@@ -638,6 +653,7 @@ impl Options {
             compress_delay: self.compress_delay.unwrap_or(0),
             link: self.link.as_deref().map_or(Ok(None), absolute).map_err(OpenError::option)?,
         };
+        config.can_be_direct()?;
         let (len, max) = (config.texts().len(), TEXTS_MAX);
         if len > max {
             return Err(OpenError::option(format!(
@@ -664,7 +680,7 @@ impl Options {
         set(&mut policy.max_bytes, self.max_bytes.as_ref(), &want.max_bytes);
         set(&mut policy.backups, self.backups.as_ref(), &want.backups);
         set(&mut policy.rule, self.size_rule.as_ref(), &want.rule);
-        if self.names.is_some() || self.rotate_at.is_some() {
+        if self.names.is_some() || (self.rotate_at.is_some() && !policy.direct) {
             // With times dated, unless something else was asked for.
             (policy.names, running.template) = (want.names, wanted.template.clone());
         }
@@ -732,6 +748,7 @@ impl Options {
         let runs = shown(running.rotate_at.as_ref());
         differ(&mut d, "rotate_at", asked.as_ref(), &runs);
         differ(&mut d, "names", self.names.as_ref(), &running.names());
+        differ(&mut d, "direct", self.direct.as_ref(), &p.direct);
         differ(&mut d, "on_start", self.on_start.as_ref(), &running.on_start);
         differ(&mut d, "empty_files", self.empty_files.as_ref(), &running.empty_files);
         differ(&mut d, "keep_age", self.keep_age.as_ref(), &running.keep.age);

@@ -9,7 +9,7 @@ use crate::index::directory;
 use crate::manifest::{Disk, Hidden, Store};
 use crate::options::Options;
 use crate::ring::journal::{self, Cell, Found};
-use crate::rotate::manifest::Manifest;
+use crate::rotate::manifest::{Manifest, State};
 use crate::rotate::retention::{Directory, Now, Removal, adopt, decide, explain};
 use crate::rotate::{Naming, Scheme};
 use crate::sys::{self, FileId};
@@ -113,12 +113,19 @@ fn look(dir: &Path, log: &str, at: Option<&Attached>) -> io::Result<Look> {
         looks += 1;
         if quiet || looks == LOOKS {
             let now = Now { ns: sys::unix_ns(), free_bytes: sys::dir::free_bytes(dir)? };
-            let live = after.map(|cell| FileId { dev: cell.dev, ino: cell.ino });
             let (manifest, damaged) = (again.manifest().clone(), again.damaged());
+            let live = after.map(|cell| FileId { dev: cell.dev, ino: cell.ino });
+            let live = live.or_else(|| last_written(&manifest).filter(|_| sys::is_direct(&dir.join(log))));
             return Ok(Look { naming, manifest, damaged, live, seen, now });
         }
         std::thread::sleep(PAUSE);
     }
+}
+
+/// The file in which the next process would go on, of a log whose files have their own names.
+fn last_written(manifest: &Manifest) -> Option<FileId> {
+    let live = manifest.entries().rev().find(|entry| entry.state == State::Live)?;
+    live.plain.as_ref().map(|form| form.id)
 }
 
 /// What retention has to see of a log's directory: what begins with the log's name, what is called like an archive, and what the

@@ -55,6 +55,8 @@ pub struct Stats {
     pub backups: u32,
     /// Bytes of the log file that are committed.
     pub file_bytes: u64,
+    /// The file that is written now, as [`Log::current`](crate::Log::current) says it.
+    pub current: Option<PathBuf>,
     /// The log file and its rotated files: name and size in bytes, newest first.
     pub files: Vec<(String, u64)>,
 }

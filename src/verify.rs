@@ -191,6 +191,9 @@ impl Where {
         }
         members.sort();
         for (i, ((_, place), name)) in members.into_iter().enumerate() {
+            if place == Standing::Log && sys::dir::is_link(&self.dir.join(&name)) {
+                continue; // to the current file, which has a name of its own
+            }
             let Some((file, id)) = open_known(&self.dir.join(&name))? else {
                 files.missed |= place != Standing::Log;
                 continue;

@@ -43,6 +43,9 @@ pub struct SettingArgs {
     #[arg(long, value_name = "HOW", value_parser = typed("names"), help = help("names"))]
     names: Option<Setting>,
 
+    #[arg(long, value_name = "yes|no", value_parser = typed("direct"), help = help("direct"), num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
+    direct: Option<Setting>,
+
     #[arg(long, value_name = "WHAT", value_parser = typed("on_start"), help = help("on_start"))]
     on_start: Option<Setting>,
 
@@ -165,6 +168,7 @@ impl SettingArgs {
             &self.size_rule,
             &self.rotate_at,
             &self.names,
+            &self.direct,
             &self.on_start,
             &self.empty_files,
             &self.ring_size,

@@ -19,6 +19,7 @@
 //! | [`tail`] | `crlog tail` |
 //! | [`set`] | `crlog set` |
 //! | [`rotate`] | `crlog rotate` |
+//! | [`path`] | `crlog path` |
 //! | [`doctor`] | `crlog doctor` |
 //! | [`recover`] | `crlog recover` |
 //! | [`retention`] | `crlog retention` |
@@ -33,6 +34,7 @@ pub mod console;
 pub mod demo;
 pub mod doctor;
 pub mod lines;
+pub mod path;
 pub mod paths;
 pub mod pipe;
 pub mod recover;

@@ -76,6 +76,7 @@ pub fn to_json(stats: &Stats) -> Value {
         "max_bytes": stats.max_bytes,
         "backups": stats.backups,
         "file_bytes": stats.file_bytes,
+        "current": stats.current.as_ref().map(|path| path.to_string_lossy()),
         "files": files,
     })
 }
@@ -171,7 +172,10 @@ pub fn table(stats: &Stats, now: SystemTime) -> String {
     );
     let gone = if stats.removed { ", removed by somebody" } else { "" };
     let segment = format!("{}, {}{gone}", stats.segment, show_bytes(stats.segment_bytes));
-    let path = stats.path.display().to_string();
+    let path = match stats.current.as_ref().filter(|current| **current != stats.path) {
+        Some(current) => format!("{}, written to {}", stats.path.display(), current.display()),
+        None => stats.path.display().to_string(),
+    };
     let rows = [
         ("log", path),
         ("segment", segment),

@@ -3,7 +3,8 @@
 
 use crate::console::{Console, Failure};
 use crate::{
-    demo, doctor, pipe, recover, retention, rotate, set, sidecar, soak, stat, stress, tail, verify, zmq_pull,
+    demo, doctor, path, pipe, recover, retention, rotate, set, sidecar, soak, stat, stress, tail, verify,
+    zmq_pull,
 };
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
@@ -35,6 +36,7 @@ enum Command {
     Tail(tail::TailArgs),
     Set(Box<set::SetArgs>),
     Rotate(rotate::RotateArgs),
+    Path(path::PathArgs),
     Doctor(doctor::DoctorArgs),
     Recover(recover::RecoverArgs),
     Retention(retention::RetentionArgs),
@@ -55,6 +57,7 @@ fn run(command: &Command, console: Console) -> Result<u8, Failure> {
         Command::Stat(args) => stat::main(args, console),
         Command::Tail(args) => tail::main(args, console),
         Command::Set(args) => set::main(args, console),
+        Command::Path(args) => path::main(args, console),
         Command::Rotate(args) => rotate::main(args, console),
         Command::Doctor(args) => doctor::main(args, console),
         Command::Recover(args) => recover::main(args, console),

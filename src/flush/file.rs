@@ -36,6 +36,10 @@ impl Flusher<'_> {
             if found == Found::Damaged {
                 bump(self.at.mem(), Counter::FileSurprises, 1);
             }
+            if self.config.policy.direct {
+                self.first_file()?;
+                return self.rotate_at_start();
+            }
             let file = self.open(Create::IfMissing)?;
             self.arm(&file);
             self.adopt(file, 1)?;
@@ -44,6 +48,7 @@ impl Flusher<'_> {
         self.cell = cell;
         self.resume_index();
         let id = FileId { dev: cell.dev, ino: cell.ino };
+        self.last_copy = None; // the names are needed, too
         let view = self.look(id)?;
         self.file = self.find(id, &view)?;
         if let Some(file) = &self.file {
@@ -85,7 +90,11 @@ impl Flusher<'_> {
     }
 
     pub(super) fn open(&self, create: Create) -> Result<LogFile, Trouble> {
-        let file = LogFile::open(&self.at.log_path, self.config.rights(), create)?;
+        self.open_as(&self.at.name, create)
+    }
+
+    pub(super) fn open_as(&self, name: &str, create: Create) -> Result<LogFile, Trouble> {
+        let file = LogFile::open(&self.at.dir.join(name), self.config.rights(), create)?;
         own(&file)?;
         Ok(file)
     }
@@ -122,9 +131,12 @@ impl Flusher<'_> {
 
     /// What the directory holds, and where in it the file `id` is.
     pub(super) fn look(&mut self, id: FileId) -> Result<View, Trouble> {
+        if self.config.policy.direct {
+            return self.look_directly(id);
+        }
         let here = self.identity_of(&self.at.name)?;
         if here == Some(id)
-            && let Some(archive) = self.next_copy()
+            && let Some(archive) = self.next_copy(self.cell.period)
         {
             return Ok(View { names: Vec::new(), at: At::Same, archive });
         }
@@ -184,6 +196,7 @@ impl Flusher<'_> {
     /// Rotates now.
     pub(super) fn rotate(&mut self, stage: Stage) -> Result<(), Trouble> {
         let (id, file_bytes) = (self.log_id(), self.cell.end);
+        let own_name = self.live.clone();
         self.know();
         let guessed = self.last_copy.is_some();
         let mut view = self.look(id)?;
@@ -198,8 +211,11 @@ impl Flusher<'_> {
         self.backoff.note(outcome, sys::monotonic_ns() / MS);
         match outcome {
             Outcome::Rotated | Outcome::Truncated => {
-                let archive = Some(view.archive.as_str()).filter(|_| outcome == Outcome::Rotated);
-                self.tell_rotated(archive);
+                let archive = own_name.as_deref().unwrap_or(&view.archive);
+                self.tell_rotated(Some(archive).filter(|_| outcome == Outcome::Rotated));
+                if let Some(name) = own_name.filter(|_| file_bytes == 0 && !self.config.empty_files) {
+                    self.remove_empty(&name, id);
+                }
                 self.at.mem().store(word::FLUSHER_ERROR, 0, Relaxed);
                 self.keep_link();
                 (self.tell)(Event::Rotated { file_bytes });
@@ -231,6 +247,7 @@ impl Flusher<'_> {
         let mut machine = machine.moving_at_once(self.moves_at_once());
         let (old, bytes, numbers) = (self.log_id(), self.cell.end, self.cell.numbers);
         let number = self.cell.file;
+        let old_name = self.live.clone().unwrap_or_else(|| view.archive.clone());
         loop {
             let action = machine.next();
             if let Action::Done(outcome) = action {
@@ -243,8 +260,8 @@ impl Flusher<'_> {
                     let left = Left { id: old, number, bytes, keys: numbers.known() };
                     self.keep_soon(left, outcome == Outcome::Reopened);
                 }
-                if outcome == Outcome::Rotated {
-                    self.hook_soon(old, &view.archive, bytes);
+                if outcome == Outcome::Rotated && (bytes > 0 || !self.config.policy.direct) {
+                    self.hook_soon(old, &old_name, bytes);
                 }
                 return Ok(outcome);
             }
@@ -288,7 +305,8 @@ impl Flusher<'_> {
             Action::Create => {
                 // What an attempt that failed later on has left would be in the way: it owns the file.
                 self.new_file = None;
-                self.new_file = Some(self.open(Create::IfMissing)?);
+                let direct = self.config.policy.direct;
+                self.new_file = Some(if direct { self.make_next()? } else { self.open(Create::IfMissing)? });
                 Ok(())
             }
             Action::Finish => self.finish(),
@@ -346,7 +364,11 @@ impl Flusher<'_> {
             self.sync_file().map_err(|e| Trouble::Io("sync", e))?;
             self.sync_index();
         }
-        self.arm_new_file();
+        if self.config.policy.direct && self.new_file.is_some() {
+            self.next_is_live();
+        } else {
+            self.arm_new_file();
+        }
         match self.new_file.take().or_else(|| self.file.take()) {
             Some(file) => self.adopt(file, self.cell.file.wrapping_add(1)),
             None => Err(Trouble::Busy),
@@ -356,7 +378,7 @@ impl Flusher<'_> {
     /// Has somebody moved, replaced, deleted, truncated or prolonged the file?
     pub(super) fn check_file(&mut self) -> Result<(), Trouble> {
         let id = self.log_id();
-        if self.identity_of(&self.at.name)? == Some(id) {
+        if self.identity_of(self.live_name())? == Some(id) {
             return self.check_end();
         }
         bump(self.at.mem(), Counter::FileSurprises, 1);

@@ -152,7 +152,7 @@ impl<'a> Flusher<'a> {
         }
         let names = sys::dir::list(&self.at.dir).ok()?;
         let ours = |name: &&String| self.naming.standing(name).is_some();
-        let name = names.iter().filter(ours).find(|name| **name != self.at.name && is_it(name))?;
+        let name = names.iter().filter(ours).find(|name| **name != self.live_name() && is_it(name))?;
         Some(self.at.dir.join(name))
     }
 

@@ -79,6 +79,13 @@ impl Default for Keeper {
     }
 }
 
+impl Keeper {
+    /// What the manifest says, if it was read.
+    pub(super) fn manifest(&self) -> Option<&Manifest> {
+        self.store.as_ref().map(Store::manifest)
+    }
+}
+
 /// Whether archives are the manifest's business.
 fn has_manifest(config: &Config) -> bool {
     config.policy.names == Scheme::Dated
@@ -110,6 +117,34 @@ fn live_entry(manifest: &Manifest, id: FileId) -> Option<&Entry> {
 }
 
 impl Flusher<'_> {
+    /// The manifest is read, if it can be.
+    pub(super) fn know_of_files(&mut self) {
+        if self.keeper.store.is_none() && has_manifest(&self.config) {
+            match self.take_store() {
+                Ok(store) => self.keeper.store = Some(store),
+                Err(failed) => self.keeping_failed(&failed),
+            }
+        }
+    }
+
+    /// The manifest knows the log file at once, whose name says nothing of its being one.
+    pub(super) fn tell_first(&mut self) {
+        let Some(mut store) = self.keeper.store.take() else { return };
+        let seen = sys::dir::look(&self.at.dir.join(self.live_name())).ok().flatten();
+        let unknown = live_entry(store.manifest(), self.log_id()).is_none();
+        let entry = seen.filter(|_| unknown).map(|seen| self.begun(store.manifest(), &seen));
+        let told = entry.map_or(Ok(()), |entry| store.tell(&[entry]));
+        self.keeper.store = Some(store);
+        if let Err(why) = told {
+            self.keeping_failed(&Failed { doing: "write the manifest", why });
+        }
+    }
+
+    /// What was seen of the directory does not hold any more.
+    pub(super) fn forget_seen(&mut self) {
+        self.keeper.seen = None;
+    }
+
     /// This file is the log no more: perhaps there is a new archive. If others have moved it, who knows what else they have.
     pub(super) fn keep_soon(&mut self, left: Left, by_others: bool) {
         self.keeper.left = Some(left);
@@ -286,7 +321,8 @@ impl Flusher<'_> {
     /// A rotation was made: what was the log has this name now, or was emptied.
     pub(super) fn tell_rotated(&mut self, archive: Option<&str>) {
         let (naming, segment) = (&self.naming, segment_of(self.at));
-        let (Some(store), Some(left)) = (&mut self.keeper.store, self.keeper.left) else { return };
+        let Some(left) = self.keeper.left else { return };
+        let Some(mut store) = self.keeper.store.take() else { return };
         let end = Ended { bytes: left.bytes, keys: None, ns: sys::unix_ns() };
         let put_away = live_entry(store.manifest(), left.id).cloned().map(|entry| match archive {
             Some(name) => with_numbers(entry.archived(name_of(naming, name), end), segment, &left),
@@ -296,10 +332,11 @@ impl Flusher<'_> {
             Some(name) => put_away.map(|entry| as_made(entry, naming, &self.at.dir, name)),
             None => put_away,
         };
-        let seen = sys::dir::look(&self.at.log_path).ok().flatten();
-        let begun = seen.as_ref().map(|seen| begun(self.at, self.cell.file, store.manifest(), seen));
+        let seen = sys::dir::look(&self.at.dir.join(self.live_name())).ok().flatten();
+        let begun = seen.as_ref().map(|seen| self.begun(store.manifest(), seen));
         let news: Vec<Entry> = put_away.into_iter().chain(begun).collect();
         let told = store.tell(&news);
+        self.keeper.store = Some(store);
         self.see_rotated(archive, seen);
         if let Err(why) = told {
             self.keeping_failed(&Failed { doing: "write the manifest", why });
@@ -323,7 +360,7 @@ impl Flusher<'_> {
         let known = self.config.policy.names == Scheme::Dated && self.at.rotator().is_none();
         let Some((at, mut seen)) = self.keeper.seen.take().filter(|_| known) else { return };
         let Some(log) = log else { return };
-        seen.retain(|file| file.name != self.at.name);
+        seen.retain(|file| file.name != self.live_name() && Some(file.name.as_str()) != archive);
         seen.push(log);
         if let Some(name) = archive {
             let Ok(file) = sys::dir::look(&self.at.dir.join(name)) else { return };
@@ -388,7 +425,17 @@ impl Flusher<'_> {
             return told;
         }
         let Some(seen) = directory.seen.iter().find(|seen| seen.id == id) else { return told };
-        told.and(store.tell(&[begun(self.at, self.cell.file, store.manifest(), seen)]))
+        let entry = self.begun(store.manifest(), seen);
+        told.and(store.tell(&[entry]))
+    }
+
+    /// The entry of a new log file.
+    fn begun(&self, manifest: &Manifest, log: &Seen) -> Entry {
+        let segment = segment_of(self.at);
+        let (name, dated) = self.live_as_told();
+        let form = form_of(log, name);
+        let entry = Entry::begun(manifest.next_serial(), segment, self.cell.file, form, sys::unix_ns());
+        Entry { dated, ..entry }
     }
 
     fn remove(&mut self, removal: &Removal) -> io::Result<bool> {
@@ -414,6 +461,12 @@ impl Flusher<'_> {
         let id = self.log_id();
         let Some(Standing::Dated(Reverse(dated))) = self.naming.present(archive) else { return };
         let Some(store) = &mut self.keeper.store else { return };
+        if self.config.policy.direct {
+            if let Err(why) = store.give(&dated.stamp, dated.copy) {
+                self.keeping_failed(&Failed { doing: "write the manifest", why });
+            }
+            return;
+        }
         let Some(entry) = live_entry(store.manifest(), id).cloned() else { return };
         let stamped = Stamped { stamp: dated.stamp, copy: dated.copy };
         if entry.dated.as_ref() == Some(&stamped) {
@@ -427,7 +480,9 @@ impl Flusher<'_> {
     /// A number for the next archive of this stamp, if the manifest is there: behind all that were ever given.
     pub(super) fn copy_never_given(&self, stamp: &str, existing: &[Dated]) -> Option<u32> {
         let manifest = self.keeper.store.as_ref()?.manifest();
-        let live = live_entry(manifest, self.log_id()).map(|entry| entry.serial);
+        // A file that has its name from the beginning does not give it to the next one.
+        let own = !self.config.policy.direct;
+        let live = live_entry(manifest, self.log_id()).filter(|_| own).map(|entry| entry.serial);
         let standing = existing.iter().filter(|dated| dated.stamp == stamp).map(|dated| dated.copy);
         manifest.next_copy(stamp, standing, live)
     }
@@ -455,12 +510,6 @@ impl Flusher<'_> {
             self.keeping_failed(&Failed { doing: "write the manifest", why });
         }
     }
-}
-
-/// The entry of a new log file, of this number in the segment's journal.
-fn begun(at: &Attached, file: u64, manifest: &Manifest, log: &Seen) -> Entry {
-    let form = form_of(log, Name::Log);
-    Entry::begun(manifest.next_serial(), segment_of(at), file, form, sys::unix_ns())
 }
 
 fn segment_of(at: &Attached) -> u128 {

@@ -22,9 +22,9 @@ impl Flusher<'_> {
             Ok(link) => link,
             Err(e) => return self.link_failed(&e),
         };
-        let name = &self.at.name;
+        let name = self.live_name();
         let target =
-            if link.parent() == Some(&self.at.dir) { PathBuf::from(name) } else { self.at.log_path.clone() };
+            if link.parent() == Some(&self.at.dir) { PathBuf::from(name) } else { self.at.dir.join(name) };
         // Where it points to, as it is written: the target need not be there.
         let is_ours = |old: &Path| {
             let old = link.parent().unwrap_or(Path::new("/")).join(old);
@@ -34,7 +34,11 @@ impl Flusher<'_> {
                 && old.parent() == Some(&self.at.dir)
                 && file.is_some_and(|n| self.naming.standing(n).is_some())
         };
-        let done = if link == self.at.log_path { Err(itself()) } else { sys::point(&link, &target, is_ours) };
+        let done = if link == self.at.log_path && !self.config.policy.direct {
+            Err(itself())
+        } else {
+            sys::point(&link, &target, is_ours)
+        };
         match done {
             Ok(_) => self.link_told = false,
             Err(e) => self.link_failed(&e),

@@ -201,7 +201,8 @@ impl Flusher<'_> {
     }
 
     fn archives(&self) -> io::Result<Vec<Archive>> {
-        let names = sys::dir::list(&self.at.dir)?;
+        let mut names = sys::dir::list(&self.at.dir)?;
+        names.retain(|name| name != self.live_name());
         Ok(archives(&self.naming, &names, self.config.policy.backups))
     }
 

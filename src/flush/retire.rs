@@ -26,6 +26,7 @@ use crate::ring::journal::Found;
 use crate::ring::layout::{retired, word};
 use crate::ring::mem::Mem;
 use crate::ring::sweep::Piece;
+use crate::rotate::At;
 use crate::sys::{self, Create, FileId, LogFile};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Duration;
@@ -105,13 +106,16 @@ impl Flusher<'_> {
     fn may_go_on_in_the_file(&mut self, found: Found) -> Result<bool, Trouble> {
         let Found::Cell(cell) = found else { return Ok(false) };
         self.cell.index = cell.index; // closed by the last one out
-        let path = &self.at.log_path;
-        let Ok(file) = LogFile::open(path, self.at.config.mode, Create::Never) else { return Ok(false) };
+        let id = FileId { dev: cell.dev, ino: cell.ino };
+        if self.config.policy.direct && self.look_directly(id)?.at != At::Same {
+            return Ok(false);
+        }
+        let path = self.at.dir.join(self.live_name());
+        let Ok(file) = LogFile::open(&path, self.at.config.mode, Create::Never) else { return Ok(false) };
         let owned = file.try_own().map_err(|e| Trouble::Io("lock", e))?;
         let next = self.at.successor().map_err(|e| no_successor(&e))?;
         // ORDER journal/acquire.
         let untouched = next.0.mem().load(word::COMMIT, Acquire) == 0;
-        let id = FileId { dev: cell.dev, ino: cell.ino };
         let same = file.identity() == id && file.size().is_ok_and(|size| size == cell.end) && cell.op == 0;
         if !(owned && untouched && same) {
             return Ok(false);

@@ -90,16 +90,18 @@ impl Flusher<'_> {
         Ok(())
     }
 
-    /// A new file is the log: its period. One that is under way goes on.
+    /// A new file is the log: its period.
     pub(super) fn arm_new_file(&mut self) {
-        if !self.needs_period() {
-            return;
+        if self.needs_period() {
+            self.cell.period = self.next_period();
         }
+    }
+
+    /// The period of a file that is begun now: the one that is under way goes on.
+    pub(super) fn next_period(&self) -> Period {
         let (now, before) = (now(), armed(self.cell.period));
         let goes_on = |armed: &Armed| self.due(*armed, now, false) == Some(Due::Wait);
-        if !before.is_some_and(|before| goes_on(&before)) {
-            self.cell.period = self.begin(now, None);
-        }
+        if before.is_some_and(|before| goes_on(&before)) { self.cell.period } else { self.begin(now, None) }
     }
 
     fn due(&self, armed: Armed, now: Timestamp, empty: bool) -> Option<Due> {
@@ -112,6 +114,13 @@ impl Flusher<'_> {
         match self.due(before, now(), self.cell.end == 0) {
             Some(Due::Rotate(_)) if self.backoff.is_due(sys::monotonic_ns() / MS) => {
                 self.rotate(self.config.policy.stage())
+            }
+            // A file that has its name already is not one of the next period.
+            Some(Due::Rearm(_)) if self.config.policy.direct && now() >= before.until => {
+                if self.backoff.is_due(sys::monotonic_ns() / MS) {
+                    return self.rotate(self.config.policy.stage());
+                }
+                Ok(())
             }
             Some(Due::Rearm(next)) => {
                 self.cell.period = period(next);
@@ -163,12 +172,17 @@ impl Flusher<'_> {
         if self.config.policy.names == Scheme::Numbered {
             return Ok(self.naming.member(Member::NEWEST));
         }
+        self.free_name(names, self.cell.period)
+    }
+
+    /// A name of this period that none has, and none ever had.
+    pub(super) fn free_name(&mut self, names: &[String], period: Period) -> Result<String, Trouble> {
         let dated = |name: &String| match self.naming.present(name)? {
             Standing::Dated(Reverse(dated)) => Some(dated),
             Standing::Log | Standing::Numbered(_) => None,
         };
         let existing: Vec<Dated> = names.iter().filter_map(dated).collect();
-        let (start, precision) = self.named_after();
+        let (start, precision) = self.named_after(period);
         let stamp = self.naming.stamp(start, precision);
         let never_given = self.copy_never_given(&stamp, &existing);
         let never_given =
@@ -182,9 +196,9 @@ impl Flusher<'_> {
 
     /// The same without a look at the directory, if the last archive had the same stamp: so a rotation takes no longer
     /// beside a thousand archives. If somebody has taken the name meanwhile, the rotation fails, and is tried again with a look.
-    pub(super) fn next_copy(&mut self) -> Option<String> {
+    pub(super) fn next_copy(&mut self, period: Period) -> Option<String> {
         let last = self.last_copy.as_ref().filter(|_| self.config.policy.names == Scheme::Dated)?;
-        let (start, precision) = self.named_after();
+        let (start, precision) = self.named_after(period);
         if last.stamp != self.naming.stamp(start, precision) {
             return None;
         }
@@ -194,10 +208,15 @@ impl Flusher<'_> {
         Some(name)
     }
 
+    pub(super) fn stamp_of(&self, period: Period) -> String {
+        let (start, precision) = self.named_after(period);
+        self.naming.stamp(start, precision)
+    }
+
     /// The time after which the log file is called when it is put away now, and how much of it is said without a template.
-    fn named_after(&self) -> (DateTime, Precision) {
+    fn named_after(&self, period: Period) -> (DateTime, Precision) {
         let now = now();
-        let armed = armed(self.cell.period).unwrap_or(Armed { from: now, until: Timestamp::MAX });
+        let armed = armed(period).unwrap_or(Armed { from: now, until: Timestamp::MAX });
         match &self.schedule {
             Some(schedule) => (schedule.named_after(armed, now), schedule.precision()),
             None => (TimeZone::system().to_datetime(armed.from), Precision::Second),

@@ -146,6 +146,7 @@ impl Config {
             | (self.notes as u64) << 8
             | u64::from(self.on_start == OnStart::Rotate) << 4
             | u64::from(self.empty_files) << 5
+            | u64::from(self.policy.direct) << 6
             | (self.escape as u64) << 16
             | (self.policy.names as u64) << 18;
         [w[16], w[17], w[18]] = [nanos(self.keep.age), self.keep.bytes, self.keep.min_free];
@@ -203,8 +204,18 @@ impl Config {
         Naming::new(log, self.policy.names, self.template.as_deref())
     }
 
+    /// Whether files can have their names from the beginning.
+    pub(crate) fn can_be_direct(&self) -> Result<(), OpenError> {
+        if self.policy.direct && self.policy.names == Scheme::Numbered {
+            let names = "names that change cannot be had directly: choose dated ones, or a template with {date} or {seq}";
+            return Err(OpenError::option(names.into()));
+        }
+        Ok(())
+    }
+
     /// Whether archives of a log of that name can be called so.
     pub(crate) fn fits(&self, log: &str) -> Result<(), OpenError> {
+        self.can_be_direct()?;
         let check = |template: &String| Options::check_names(template, log).map_err(OpenError::option);
         self.template.as_ref().map_or(Ok(()), check)
     }
@@ -307,7 +318,7 @@ impl Config {
         let names = if w[13] >> 18 & 1 == 0 { Scheme::Numbered } else { Scheme::Dated };
         let rule = if w[2] >> 32 == 0 { SizeRule::Strict } else { SizeRule::CheckBefore };
         Some(Config {
-            policy: Policy { max_bytes: w[1], backups: w[2] as u32, rule, names },
+            policy: Policy { max_bytes: w[1], backups: w[2] as u32, rule, names, direct: w[13] & 64 != 0 },
             mode: w[3] as u32,
             owner: Owner { user: id(w[15]), group: id(w[15] >> 32) },
             fsync: match w[3] >> 32 {

@@ -18,6 +18,7 @@ use crate::manifest::{Hidden, Store};
 use crate::options::Options;
 use crate::ring::layout::{kept, word};
 use crate::ring::mem::Mem;
+use crate::rotate::manifest::State;
 use crate::rotate::retention::{Directory, Now, Removal, adopt, decide, reconcile};
 use crate::sys::{self, Create, FileError, LogFile};
 use std::io;
@@ -171,13 +172,14 @@ fn difference(before: Retention, after: &Retention) -> Applied {
 fn by_hand(target: &Target, limits: Limits, adopting: bool) -> Result<Applied, ApplyError> {
     let path = || target.spec.log_path.clone();
     let failed = |source| ApplyError::Failed { path: path(), source };
-    let file = match LogFile::open(&path(), 0, Create::Never) {
+    let live = live_path(target).map_err(failed)?.ok_or_else(|| ApplyError::NoLog { path: path() })?;
+    let file = match LogFile::open(&live, 0, Create::Never) {
         Err(FileError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
             return Err(ApplyError::NoLog { path: path() });
         }
         opened => opened.map_err(|e| failed(io::Error::other(e.to_string())))?,
     };
-    let named = || sys::dir::identity_at(&path()).map(|id| id == Some(file.identity()));
+    let named = || sys::dir::identity_at(&live).map(|id| id == Some(file.identity()));
     if !file.try_own().map_err(failed)? || !named().map_err(failed)? {
         return Err(ApplyError::InUse { path: path() });
     }
@@ -191,6 +193,18 @@ fn by_hand(target: &Target, limits: Limits, adopting: bool) -> Result<Applied, A
     }
     let after = look(&target.dir, &target.name, None).map_err(failed)?.judged(limits, false);
     Ok(difference(before, &after))
+}
+
+/// The file in which the next process would go on; `None` if there is none.
+fn live_path(target: &Target) -> io::Result<Option<PathBuf>> {
+    let log = &target.spec.log_path;
+    if !sys::is_direct(log) {
+        return Ok(Some(log.clone()));
+    }
+    let store = Store::load(Hidden::new(&target.dir.join(directory(&target.name)), 0, false))?;
+    let live = store.manifest().entries().rev().find(|entry| entry.state == State::Live);
+    let name = live.and_then(|entry| entry.plain.as_ref()).and_then(|form| form.fixed());
+    Ok(name.map(|name| target.dir.join(name)))
 }
 
 fn has_index(dir: &Path, log: &str) -> io::Result<bool> {

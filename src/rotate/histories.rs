@@ -116,7 +116,7 @@ proptest! {
         events in prop::collection::vec(any_event(), 1..60),
     ) {
         let rule = if strict { SizeRule::Strict } else { SizeRule::CheckBefore };
-        let mut policy = Policy { max_bytes, backups, rule, names: if dated { Scheme::Dated } else { Scheme::Numbered } };
+        let mut policy = Policy { max_bytes, backups, rule, names: if dated { Scheme::Dated } else { Scheme::Numbered }, direct: false };
         with_templates(templates);
         AT_ONCE.set(at_once);
         let mut disk = Disk::with(DIRECTORIES[start]);

@@ -87,7 +87,8 @@ pub struct View {
     /// Where the journalled file is.
     pub at: At,
     /// What the journalled file is called if it is [`At::Archived`]; else what it is to be called: with dated names
-    /// one that is free, with numbers `log.1` (or the one under which it waits for that, if the machine says so).
+    /// one that is free, with numbers `log.1` (or the one under which it waits for that, if the machine says so). If files have
+    /// their names from the beginning: nothing.
     pub archive: String,
 }
 
@@ -111,8 +112,8 @@ pub enum Action {
     },
     /// Truncate the journalled file to nothing, through its open descriptor, never by name.
     Truncate,
-    /// Create the log file; if there is one by now, open it. Never truncate it. Keep the old
-    /// descriptor until [`Action::Finish`] has been done.
+    /// Create the log file; if there is one by now, open it (or, if files have their own names from the beginning, fail unless it
+    /// is what an attempt before this one left). Never truncate it. Keep the old descriptor until [`Action::Finish`] has been done.
     Create,
     /// Commit stage NONE with the file that is open as the log now (after [`Action::Create`] the
     /// new one, after [`Action::Truncate`] the same) and its size as the end.
@@ -199,6 +200,7 @@ pub struct Machine {
     /// Number 0 is in it exactly if the journalled file is at the log's name.
     chain: Chain,
     keeps_backups: bool,
+    direct: bool,
     names: Scheme,
     archive: String,
     /// With more archives to be moved, that is put off.
@@ -222,6 +224,7 @@ impl Machine {
             at: view.at,
             chain: Chain::new(live, archives(), policy.backups),
             keeps_backups: policy.backups > 0 || !numbered,
+            direct: policy.direct,
             names: policy.names,
             archive: view.archive.clone(),
             at_once: u32::MAX,
@@ -283,6 +286,7 @@ impl Machine {
     fn first_step(&mut self) -> Step {
         match (self.at, self.stage) {
             (At::Same, Stage::None) => Step::Done(Outcome::Unchanged),
+            (At::Same, Stage::Rotate) if self.direct => Step::Create,
             (At::Same, Stage::Rotate) if self.names == Scheme::Dated => Step::PutAway,
             (At::Same, Stage::Rotate) if self.keeps_backups => self.shift_or_create(),
             (At::Same, Stage::Truncate) if !self.keeps_backups => Step::Truncate,
@@ -338,6 +342,8 @@ impl Machine {
                 Step::Create
             }
             Step::Shift(_) | Step::PutAway | Step::Truncate => Step::Abandon(Outcome::Kept(failure)),
+            // Nothing was renamed: the old file is still the log.
+            Step::Create if self.direct && self.at == At::Same => Step::Abandon(Outcome::Kept(failure)),
             Step::Create if self.can_put_back() => Step::PutBack(failure),
             Step::Journal | Step::Create | Step::Finish(_) | Step::Abandon(_) => {
                 Step::Done(Outcome::Held(failure))

@@ -293,6 +293,11 @@ impl Manifest {
         self.entries().flat_map(of)
     }
 
+    /// This number of this period is given.
+    pub fn give(&mut self, stamp: &str, copy: u32) {
+        self.stamps.give(stamp, copy);
+    }
+
     /// Templates of names that the log has had, the youngest last.
     pub fn templates(&self) -> impl Iterator<Item = &str> {
         self.templates.iter().map(String::as_str)

@@ -64,6 +64,9 @@
 //! **Dated names.** The log is renamed once, to a name that the driver found free; nothing is shifted, and removing old
 //! archives is not the machine's business. Everything else is the same. [`schedule`] says when, and what the name is.
 //!
+//! **Direct.** Files have dated names from the beginning. A rotation makes the next one, and that is all: `Journal(Rotate) -> Create ->
+//! Finish`, or `Abandon` if it cannot be made, and the old file goes on. Killed in between, the next run makes it.
+//!
 //! **Names** of both kinds may come from a [`template`]; [`naming`] makes them, and knows those that were made before.
 //!
 //! **Closed files** are compressed by runs of their own (`src/flush/pack.rs`). [`manifest`] has what is known of them,
@@ -87,6 +90,8 @@ pub use policy::{Names, Policy, Scheme, SizeRule};
 pub use retry::Backoff;
 pub use shift::Shift;
 
+#[cfg(test)]
+mod direct_tests;
 #[cfg(test)]
 mod histories;
 #[cfg(test)]

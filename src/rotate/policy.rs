@@ -49,6 +49,8 @@ pub struct Policy {
     /// What becomes of the archives' names. With dated names nothing is truncated, and the number of archives is not the machine's
     /// business.
     pub names: Scheme,
+    /// The log file has its own name from the beginning, and keeps it: a rotation makes the next file, and nothing is renamed.
+    pub direct: bool,
 }
 
 impl Policy {

@@ -5,7 +5,7 @@
 use super::*;
 
 fn policy(max_bytes: u64, rule: SizeRule) -> Policy {
-    Policy { max_bytes, backups: 3, rule, names: Scheme::Numbered }
+    Policy { max_bytes, backups: 3, rule, names: Scheme::Numbered, direct: false }
 }
 
 #[test]

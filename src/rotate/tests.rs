@@ -47,7 +47,7 @@ pub(super) const DIRECTORIES: [&[&str]; 14] = [
 ];
 
 fn keeping(backups: u32) -> Policy {
-    Policy { max_bytes: 10, backups, rule: SizeRule::Strict, names: Scheme::Numbered }
+    Policy { max_bytes: 10, backups, rule: SizeRule::Strict, names: Scheme::Numbered, direct: false }
 }
 
 /// A driver that has logged two records of five bytes: the next one must rotate.

@@ -110,6 +110,15 @@ pub const KEYS: &[Key] = &[
         },
     },
     Key {
+        name: "direct",
+        also: &["direct_write"],
+        help: "The current file has its own name from the beginning, and nothing is ever renamed; LOGFILE is a name only, \
+               or, with --link, a link to the current file",
+        example: "true",
+        default: Default::Is("false"),
+        reader: |g| truth(g, Options::direct),
+    },
+    Key {
         name: "on_start",
         also: &[],
         help: "What the first process does with a log file that is there: append, or rotate it first [default: append]",
@@ -364,7 +373,7 @@ pub const KEYS: &[Key] = &[
 
 /// Keys that cannot change while a log is open.
 const FIXED: &[&str] =
-    &["ring_size", "terminator", "checksums", "escape", "index", "durable", "segment", "lock_dir"];
+    &["ring_size", "terminator", "checksums", "escape", "index", "durable", "segment", "lock_dir", "direct"];
 
 /// Keys of the process, and not of the log: they hold as long as it runs.
 const OWN: &[&str] = &["after_rotate", "after_rotate_timeout"];

@@ -35,7 +35,7 @@ fn missing(settings: &Settings) -> Vec<Problem> {
     let names = settings.get("names").map(|(names, _)| &names.value);
     let dated = match names {
         Some(Value::Text(names)) => names == "dated" || names.contains('{') && !names.contains("{n}"),
-        _ => at_times,
+        _ => at_times || settings.is_true("direct"),
     };
     let never = settings.get("max_bytes").is_some_and(|(limit, _)| limit.value == Value::Number(0));
     let rotates = [("max_bytes", !never), ("rotate_at", at_times), ("on_start", !is("on_start", "append"))];
@@ -104,6 +104,8 @@ pub fn in_place(log: &LogConfig) -> Vec<Problem> {
     let mut problems = Vec::new();
     match crlog::names::canonical(&log.path) {
         Err(e) => problems.push(problem("path", &log.origin, e.to_string())),
+        // Perhaps a link to the current file.
+        Ok(path) if log.settings.is_true("direct") && std::fs::read_link(&path).is_ok() => {}
         Ok(path) => problems.extend(unusable(&path).map(|text| problem("path", &log.origin, text))),
     }
     if let Some((setting, origin)) = log.settings.get("segment")

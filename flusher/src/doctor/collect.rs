@@ -28,12 +28,19 @@ pub fn facts(typed: &Path, place: &PlaceArgs) -> Facts {
     };
     let seen = look(place.apply(Options::new(typed).name("crlog doctor")));
     let lock_dir = place.lock_dir.clone().or_else(|| segment.parent().map(Path::to_owned));
+    // A log with files of their own names may be a link itself.
+    let direct = fs::read_link(&path).is_ok();
+    let current = match &seen {
+        Seen::Twice(stats, _) => stats[1].current.clone(),
+        _ => None,
+    };
+    let current = current.or_else(|| Some(path.clone()).filter(|_| !direct));
     Facts {
-        link: fs::read_link(typed).is_ok().then(|| path.display().to_string()),
+        link: (!direct && fs::read_link(typed).is_ok()).then(|| path.display().to_string()),
         uid,
         directory: path.parent().and_then(directory),
-        file: file(&path),
-        written: crlog::is_being_written(&path).unwrap_or(false),
+        file: current.as_deref().and_then(file),
+        written: current.is_some_and(|path| crlog::is_being_written(&path).unwrap_or(false)),
         named,
         memory: segment.parent().and_then(file_system),
         locks: lock_dir.as_deref().and_then(file_system),

@@ -4,6 +4,7 @@
 
 mod common;
 mod config;
+mod direct;
 mod doctor;
 mod pipe;
 mod recover;

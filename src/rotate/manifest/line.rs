@@ -104,6 +104,11 @@ pub fn put_entry(entry: &Entry, out: &mut Vec<u8>) {
     put(&Line::File(Box::new(entry.clone())), out);
 }
 
+/// Adds the line of a number that is given.
+pub fn put_stamp(stamp: &str, copy: u32, out: &mut Vec<u8>) {
+    put(&Line::Stamp(Stamped { stamp: stamp.to_owned(), copy }), out);
+}
+
 fn put(line: &Line, out: &mut Vec<u8>) {
     let body = body(line);
     out.extend_from_slice(format!("{:08x} {body}\n", crc32c::crc32c(body.as_bytes())).as_bytes());

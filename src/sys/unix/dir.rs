@@ -68,6 +68,11 @@ pub fn files(dir: &Path, wanted: impl Fn(&str) -> bool) -> io::Result<Vec<Seen>>
     Ok(files)
 }
 
+/// Whether a link stands there.
+pub fn is_link(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink())
+}
+
 /// A regular file as it stands; `None` if there is none of that name, or something else. A link is not followed.
 pub fn look(path: &Path) -> io::Result<Option<Seen>> {
     let found = match fs::symlink_metadata(path) {

@@ -39,7 +39,7 @@ pub use log_file::LogFile;
 pub use make::{can_give, sweep};
 pub use map::Mapping;
 pub use object::{SegmentObject, segment_dir};
-pub use path::{in_real_parent, make_private_dir, resolve_path};
+pub use path::{in_real_parent, is_direct, make_private_dir, mark_direct, resolve_path};
 pub use priority::give_way;
 pub use process::{
     boot_id, monotonic_ns, own_start_time, pid, pid_namespace, process_gone, program_name, unix_ns, user,

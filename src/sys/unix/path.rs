@@ -14,14 +14,38 @@ use crate::sys::Rights;
 /// As many links as the kernel follows.
 const LINKS: usize = 40;
 
+/// In the log's hidden directory: the log's path is a name only, and may be a link to the current file.
+const DIRECT: &str = "direct";
+
+/// Whether a log of this path was made that writes its files under their own names.
+pub fn is_direct(log: &Path) -> bool {
+    direct_mark(log).is_some_and(|mark| fs::symlink_metadata(mark).is_ok_and(|found| found.is_file()))
+}
+
+fn direct_mark(log: &Path) -> Option<PathBuf> {
+    let name = log.file_name()?.to_str()?;
+    Some(log.parent()?.join(format!(".{name}.crlog")).join(DIRECT))
+}
+
+/// Says so for good.
+pub fn mark_direct(log: &Path, rights: Rights) -> io::Result<()> {
+    let Some(mark) = direct_mark(log).filter(|_| !is_direct(log)) else { return Ok(()) };
+    make_private_dir(mark.parent().unwrap_or(Path::new("/")), rights)?;
+    match fs::File::create_new(mark) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.map(drop),
+    }
+}
+
 /// The one name of a file that need not exist: its directory resolved, and itself, if it is a link,
-/// replaced by what it points to, also when that is missing. Refuses a directory, and a parent that
+/// replaced by what it points to, also when that is missing; but not the link of a log that [`is_direct`]. Refuses a directory, and a parent that
 /// is missing or that we may not write to.
 pub fn resolve_path(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_path_buf();
     for _ in 0..=LINKS {
         let resolved = in_real_parent(&path)?;
         match fs::read_link(&resolved) {
+            Ok(_) if is_direct(&resolved) => return checked(resolved),
             Ok(target) => path = resolved.parent().unwrap_or(Path::new("/")).join(target),
             Err(_) => return checked(resolved),
         }
