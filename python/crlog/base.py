@@ -160,11 +160,7 @@ class ConcurrentHandler(logging.Handler):
         self._write(logging.INFO, msg)
 
     def _open_and_write(self, level: int, message: str | bytes) -> None:
-        log = self._log
-        if log is None:
-            log = self._opened()
-        plain = self._codec() == "utf-8" and self._line_feed() == "\n" and self.unicode_error_policy in _POLICIES
-        self._write = log.write if plain else self._encode_and_write
+        self._opened()
         self._write(level, message)
         if self._closed_once and _is_finalizing():
             self.close()  # nobody will do it later
@@ -233,6 +229,18 @@ class ConcurrentHandler(logging.Handler):
         return {}
 
     def _opened(self) -> _crlog.Log:
+        """The log, opened by one thread only."""
+        self.acquire()
+        try:
+            if self._log is None:
+                self._log = self._open_log()
+                plain = self._codec() == "utf-8" and self._line_feed() == "\n"
+                self._write = self._log.write if plain else self._encode_and_write
+            return self._log
+        finally:
+            self.release()
+
+    def _open_log(self) -> _crlog.Log:
         # An interpreter that is being taken down can compute them no more, but destructors still log.
         options = self._options_before if _is_finalizing() and self._options_before else self._log_options()
         self._options_before = options
@@ -240,7 +248,7 @@ class ConcurrentHandler(logging.Handler):
             self._begin_anew(options)
         log = _crlog.Log(self.baseFilename, options)
         self._has_begun = True
-        self._log, self._rotations_at_open = log, log.rotations()
+        self._rotations_at_open = log.rotations()
         if self.debug:
             self._say(f"opened {self.baseFilename}")
             for difference in log.differences():
@@ -285,7 +293,7 @@ class ConcurrentHandler(logging.Handler):
             try:
                 log.flush(self.flush_timeout)
             finally:
-                self._log, self._write, self._closed_once = None, self._open_and_write, True
+                self._write, self._log, self._closed_once = self._open_and_write, None, True
                 del log  # the last one leaves; who is the last of all processes drains the ring
         logging.Handler.close(self)
 

@@ -408,6 +408,25 @@ def test_threads_write_at_once_and_each_in_order(log: Path, logger: logging.Logg
     assert h.num_rollovers > 10
 
 
+def test_threads_that_log_first_at_once_open_the_log_once(log: Path, logger: logging.Logger) -> None:
+    log.write_text("old\n")
+    logger.addHandler(h := ConcurrentRotatingFileHandler(log, "w"))
+    start = threading.Barrier(16)
+
+    def work(thread: int) -> None:
+        start.wait()
+        logger.info("%02d", thread)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(h.stats()["producers"]) == 1
+    h.close()
+    assert sorted(lines(log)) == [f"{n:02}" for n in range(16)]
+
+
 def test_a_formatter_may_log(log: Path, logger: logging.Logger) -> None:
     class Talkative(logging.Formatter):
         def format(self, record: logging.LogRecord) -> str:
