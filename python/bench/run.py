@@ -97,7 +97,7 @@ def what_a_call_costs(found: dict[Setting, list[dict[str, Measured]]]) -> list[l
                 continue
             over = [(m[kind].quantile(0.5) - m["floor"].quantile(0.5)) / 1000 for m in rounds]
             p50 = us([m[kind].quantile(0.5) for m in rounds])
-            line.append(p50 if kind == "floor" else f"{p50}: +{median(over):.2f} ({min(over):.2f} - {max(over):.2f})")
+            line.append(p50 if kind == "floor" else f"{p50}: {median(over):+.2f} ({min(over):.2f} to {max(over):.2f})")
         table.append(line)
     return table
 
