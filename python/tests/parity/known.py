@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 LAZY = "a log is opened with its first record, as by concurrent-log-handler: `delay` has no meaning"
-ROTATOR = "`rotator` is not called: the process that rotates is often another one"
 
 
 class Cannot(NamedTuple):
@@ -47,6 +46,4 @@ CANNOT = (
         "an empty file is never rotated; Python 3.13 sees it the same way",
         until=(3, 13),
     ),
-    Cannot("RotatingFileHandlerTest.test_rotator", ".log.1.gz' does not exist", ROTATOR),
-    Cannot("RotatingFileHandlerTest.test_namer_rotator_inheritance", ".test.rotated' does not exist", ROTATOR),
 )
