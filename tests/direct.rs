@@ -99,6 +99,28 @@ fn a_file_has_its_name_from_the_beginning_and_nothing_is_renamed() {
     assert_eq!(current(&other), "app.2.log");
 }
 
+/// Killed behind the commit of a rotation, before the manifest was told of the new file: all that it knows is that the name was given.
+#[test]
+fn the_first_process_goes_on_in_the_youngest_file_though_the_manifest_does_not_know_it() {
+    let place = Place::new();
+    let log = options(&place.log()).open().unwrap();
+    put(&log, "one");
+    let before = place.path().join(".app.log.crlog/manifest");
+    let old = std::fs::read_to_string(&before).unwrap();
+    log.rotate(LONG).unwrap();
+    put(&log, "two");
+    drop(log);
+    let told = std::fs::read_to_string(&before).unwrap();
+    let given = told.lines().skip(old.lines().count()).find(|line| line.contains(" stamp ")).unwrap();
+    std::fs::write(&before, format!("{old}{given}\n")).unwrap();
+    std::fs::write(place.path().join("app.9.log"), "a stranger's, called after no number that was given\n")
+        .unwrap();
+    let log = options(&place.log()).open().unwrap();
+    put(&log, "three");
+    assert_eq!([text(&place, "app.1.log"), text(&place, "app.2.log")], ["one\n", "two\nthree\n"]);
+    assert_eq!(names(place.path()), ["app.1.log", "app.2.log", "app.9.log"]);
+}
+
 #[test]
 fn the_logs_own_path_may_be_a_link_to_the_current_file_and_is_the_log_for_all() {
     let place = Place::new();

@@ -16,7 +16,7 @@ use crate::attached::Attached;
 use crate::ring::journal::{self, Found, Period};
 use crate::ring::layout::Counter;
 use crate::ring::sweep::bump;
-use crate::rotate::manifest::{Name, Stamped, State};
+use crate::rotate::manifest::{Manifest, Name, Stamped, State};
 use crate::rotate::name::{Packing, Standing};
 use crate::rotate::schedule::Dated;
 use crate::rotate::{At, Naming, View};
@@ -171,8 +171,34 @@ impl Flusher<'_> {
         Ok(())
     }
 
-    /// The file that was written last: as the manifest says, or else by its name, if it is not packed.
+    /// The file that was written last: as the manifest says, or a later one of which it knows only that its name was given, by a
+    /// flusher that was killed before it could tell more; without a manifest by its name; if it is not packed.
     fn youngest(&self, names: &[String]) -> Result<Option<String>, Trouble> {
+        let dated = |name: &String| match self.naming.present(name)? {
+            Standing::Dated(Reverse(dated)) => Some((dated, name.clone())),
+            Standing::Log | Standing::Numbered(_) => None,
+        };
+        let plain_only =
+            |last: Option<(Dated, String)>| last.filter(|(dated, _)| dated.packing == Packing::Plain);
+        let Some((told, known)) = self.youngest_told()? else {
+            return Ok(plain_only(names.iter().filter_map(dated).max()).map(|(_, name)| name));
+        };
+        let mut later = None;
+        for (dated, name) in names.iter().filter_map(dated).filter(|(dated, _)| Some(dated) > told.as_ref()) {
+            let id = self.identity_of(&name)?;
+            let is_new = |m: &Manifest| {
+                let unknown = id.is_some_and(|id| m.by_inode(id.ino).next().is_none());
+                unknown && m.was_given(&dated.stamp, dated.copy)
+            };
+            if told.is_some() && self.keeper.manifest().is_some_and(is_new) {
+                later = later.max(Some((dated, name)));
+            }
+        }
+        Ok(Some(plain_only(later).map_or(known, |(_, name)| name)))
+    }
+
+    /// What the manifest says is the log, if it stands.
+    fn youngest_told(&self) -> Result<Option<(Option<Dated>, String)>, Trouble> {
         let entries = self.keeper.manifest().into_iter().flat_map(|m| m.entries().rev());
         for entry in entries.filter(|entry| entry.state == State::Live) {
             let form = entry.plain.as_ref();
@@ -180,15 +206,10 @@ impl Flusher<'_> {
             if let (Some(form), Some(name)) = (form, name)
                 && self.identity_of(name)?.is_some_and(|id| id.ino == form.id.ino)
             {
-                return Ok(Some(name.to_owned()));
+                return Ok(Some((plain(&self.naming, name), name.to_owned())));
             }
         }
-        let dated = |name: &String| match self.naming.present(name)? {
-            Standing::Dated(Reverse(dated)) => Some((dated, name.clone())),
-            Standing::Log | Standing::Numbered(_) => None,
-        };
-        let last = names.iter().filter_map(dated).max();
-        Ok(last.filter(|(dated, _)| dated.packing == Packing::Plain).map(|(_, name)| name))
+        Ok(None)
     }
 
     /// A file of ours in which nothing was ever written, and in which nothing will be. Should it stay, it is an archive without a record.

@@ -321,6 +321,12 @@ impl Manifest {
         Serial::begun(self.last.saturating_add(1))
     }
 
+    /// Whether this number of this period may have been given.
+    #[must_use]
+    pub fn was_given(&self, stamp: &str, copy: u32) -> bool {
+        self.stamps.last(stamp) >= Some(copy)
+    }
+
     /// A number for the next file of this period, behind all that were ever given and all that exist: `standing` are the
     /// numbers of the period's files in the directory. The live log's own reservation is kept to. `None` if no
     /// number is left.

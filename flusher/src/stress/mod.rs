@@ -233,7 +233,19 @@ impl Drop for Place {
             let _ = std::fs::remove_dir_all(dir.join(format!(".{}.crlog", name.display())));
         }
         if let Some(dir) = &self.own {
+            remove_half_made(dir);
             let _ = std::fs::remove_dir(dir);
+        }
+    }
+}
+
+/// Who is killed between making a file or directory and giving it its name leaves it, empty.
+fn remove_half_made(dir: &Path) {
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        let (name, path) = (entry.file_name(), entry.path());
+        let name = name.to_string_lossy();
+        if name.starts_with(".crlog-") && name.ends_with(".new") {
+            let _ = if path.is_dir() { std::fs::remove_dir(path) } else { std::fs::remove_file(path) };
         }
     }
 }
