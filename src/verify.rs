@@ -122,7 +122,7 @@ struct Opened {
     index: BTreeMap<u64, File>,
     /// Number of the log file in the journal.
     number: u64,
-    /// An archive had lost its name before it could be opened: it was rotated, or packed.
+    /// An archive had lost its name before it could be opened, or another one had come by the end: it was rotated, or packed.
     missed: bool,
 }
 
@@ -175,22 +175,27 @@ impl Where {
                 facts.waiting = Some(waiting);
                 return Ok((facts, files));
             }
-            if look >= LOOKS && (is_same_file(&found, &now) || look > LOOKS_WHILE_ROTATING) {
+            let same = is_same_file(&found, &now) && !files.missed;
+            if look >= LOOKS && (same || look > LOOKS_WHILE_ROTATING) {
                 return Ok((facts, files));
             }
             std::thread::sleep(PAUSE);
         }
     }
 
+    /// What the directory has of the log, from the newest to the oldest.
+    fn members(&self) -> io::Result<Vec<((bool, Standing), String)>> {
+        let names = sys::dir::list(&self.dir)?.into_iter();
+        let mut members: Vec<_> = names.filter_map(|name| Some((self.naming.place(&name)?, name))).collect();
+        members.sort();
+        Ok(members)
+    }
+
     fn look(&self, newest: u64) -> io::Result<(Facts, Opened)> {
         let mut facts = Facts::default();
         let mut files = Opened { logs: Vec::new(), index: BTreeMap::new(), number: 0, missed: false };
-        let mut members = Vec::new();
-        for name in sys::dir::list(&self.dir)? {
-            members.extend(self.naming.place(&name).map(|place| (place, name)));
-        }
-        members.sort();
-        for (i, ((_, place), name)) in members.into_iter().enumerate() {
+        let members = self.members()?;
+        for (i, ((_, place), name)) in members.iter().cloned().enumerate() {
             if place == Standing::Log && sys::dir::is_link(&self.dir.join(&name)) {
                 continue; // to the current file, which has a name of its own
             }
@@ -210,6 +215,8 @@ impl Where {
             facts.logs.push(LogFact { name, number, ..fact });
             files.logs.push(bytes);
         }
+        // Listing the directory may pass over a file that is renamed at that time, as those of a long chain are for a while.
+        files.missed |= self.members()? != members;
         without_twins(&mut facts.logs, &mut files.logs);
         let names = match sys::dir::list(&self.index) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
