@@ -4,11 +4,14 @@
 //! [`Order::copied_and_truncated`]: they are all older than any file that is made later. Between two such
 //! events the rotated files stand in the order of their numbers, as ever.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+/// No directory is renamed in for so long.
+const LISTINGS_MAX: u32 = 100;
 
 /// A file by its inode. None of a log's files is removed in a round, so no number is used twice.
 pub type Inode = u64;
@@ -64,12 +67,26 @@ pub struct Listed {
     pub path: PathBuf,
     /// Which it is.
     pub inode: Inode,
-    /// 0 for the log itself and for what was moved or copied.
+    /// Twice that of a rotated file; 1 for the one that waits for its number; 0 for the log itself and for what was moved or copied.
     pub number: u32,
 }
 
-/// The log, its rotated files, and what was moved or copied, in no order.
+/// The log, its rotated files, and what was moved or copied, in no order. While the files of a long chain are renamed a listing may
+/// pass over one of them: what two listings agree on counts.
 pub fn list(log: &Path) -> io::Result<Vec<Listed>> {
+    let mut before = list_once(log)?;
+    for _ in 0..LISTINGS_MAX {
+        let now = list_once(log)?;
+        let inodes = |files: &[Listed]| files.iter().map(|f| f.inode).collect::<BTreeSet<_>>();
+        if inodes(&now).is_superset(&inodes(&before)) {
+            return Ok(now);
+        }
+        before = now;
+    }
+    Ok(before)
+}
+
+fn list_once(log: &Path) -> io::Result<Vec<Listed>> {
     let name = log.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut found = Vec::new();
     for entry in std::fs::read_dir(log.parent().unwrap_or(Path::new(".")))? {
@@ -78,7 +95,10 @@ pub fn list(log: &Path) -> io::Result<Vec<Listed>> {
         let number = match file.strip_prefix(&name) {
             Some("") => Some(0),
             Some(rest) if rest.starts_with(".by-hand-") => Some(0),
-            Some(rest) => rest.strip_prefix('.').and_then(|n| n.parse().ok()),
+            Some(".newest") => Some(1),
+            Some(rest) => {
+                rest.strip_prefix('.').and_then(|n| n.parse().ok()).map(|n: u32| n.saturating_mul(2))
+            }
             None => None,
         };
         let inode = |m: &Metadata| m.ino();
@@ -139,7 +159,7 @@ mod tests {
     fn files_are_found_by_their_names() {
         let dir = tempfile::tempdir().unwrap();
         let log = dir.path().join("a.log");
-        for name in ["a.log", "a.log.1", "a.log.22", "a.log.lock", "b", "a.log.by-hand-3"] {
+        for name in ["a.log", "a.log.newest", "a.log.1", "a.log.22", "a.log.lock", "b", "a.log.by-hand-3"] {
             std::fs::write(dir.path().join(name), "x").unwrap();
         }
         let mut order = Order::default();
@@ -148,7 +168,7 @@ mod tests {
         order.copied_and_truncated(&there, of("a.log.by-hand-3"), of("a.log"));
         let names: Vec<_> =
             order.files(&log).unwrap().iter().map(|p| p.file_name().unwrap().to_owned()).collect();
-        assert_eq!(names, ["a.log.22", "a.log.1", "a.log.by-hand-3", "a.log"]);
+        assert_eq!(names, ["a.log.22", "a.log.1", "a.log.newest", "a.log.by-hand-3", "a.log"]);
         assert_eq!(by_hand(&log, 3).file_name().unwrap(), "a.log.by-hand-3");
     }
 }
