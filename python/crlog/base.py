@@ -198,7 +198,7 @@ class ConcurrentHandler(logging.Handler):
     def _log_options(self) -> dict[str, Any]:
         """The log's options, as in a configuration file."""
         mask = self.umask if self.umask is not None else _current_umask()
-        end = self.terminator.replace("\n", self._line_feed()) if self._line_feed() != "\n" else self.terminator
+        end = self.terminator.replace("\n", self._line_feed())
         options: dict[str, Any] = {
             "max_bytes": max(int(self.maxBytes or 0), 0),
             "backups": max(int(self.backupCount or 0), 0),

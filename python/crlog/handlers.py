@@ -80,13 +80,9 @@ class ConcurrentRotatingFileHandler(ConcurrentHandler, logging.handlers.BaseRota
 
     def _rotation_options(self) -> dict[str, Any]:
         options: dict[str, Any] = {}
-        if self.is_renamed():
+        if _is_renamed(self):
             options["names"] = names.numbered(self.baseFilename, self.rotation_filename)
-        return _with_rotator(self, ConcurrentRotatingFileHandler, options)
-
-    def is_renamed(self) -> bool:
-        """Whether archives have other names than ``app.log.1``."""
-        return callable(self.namer) or _overrides(self, ConcurrentRotatingFileHandler, "rotation_filename")
+        return _with_rotator(self, options)
 
 
 class ConcurrentTimedRotatingFileHandler(ConcurrentHandler, logging.handlers.TimedRotatingFileHandler):
@@ -194,17 +190,19 @@ class ConcurrentTimedRotatingFileHandler(ConcurrentHandler, logging.handlers.Tim
         if self.utc:
             words.append("UTC")
         options: dict[str, Any] = {"rotate_at": " ".join(words), "names": "dated"}
-        if self.suffix != self._suffix_of_when or self.is_renamed():
+        if self.suffix != self._suffix_of_when or _is_renamed(self):
             options["names"] = names.dated(self.baseFilename, self.suffix, self.rotation_filename)
-        return _with_rotator(self, ConcurrentTimedRotatingFileHandler, options)
-
-    def is_renamed(self) -> bool:
-        """Whether archives have other names than ``app.log.`` and the date."""
-        return callable(self.namer) or _overrides(self, ConcurrentTimedRotatingFileHandler, "rotation_filename")
+        return _with_rotator(self, options)
 
 
-def _overrides(handler: object, ours: type, method: str) -> bool:
-    return getattr(type(handler), method) is not getattr(ours, method)
+def _overrides(handler: logging.handlers.BaseRotatingHandler, method: str) -> bool:
+    """Whether a subclass has its own; ours have none."""
+    return getattr(type(handler), method) is not getattr(logging.handlers.BaseRotatingHandler, method)
+
+
+def _is_renamed(handler: logging.handlers.BaseRotatingHandler) -> bool:
+    """Whether archives have other names than those of the standard library."""
+    return callable(handler.namer) or _overrides(handler, "rotation_filename")
 
 
 class _Rotator:
@@ -227,10 +225,8 @@ class _Rotator:
             raise
 
 
-def _with_rotator(
-    handler: logging.handlers.BaseRotatingHandler, ours: type, options: dict[str, Any]
-) -> dict[str, Any]:
-    if not callable(handler.rotator) and not _overrides(handler, ours, "rotate"):
+def _with_rotator(handler: logging.handlers.BaseRotatingHandler, options: dict[str, Any]) -> dict[str, Any]:
+    if not callable(handler.rotator) and not _overrides(handler, "rotate"):
         return options
     template = options.get("names", "")
     # To crlog, an archive whose name ends so is a packed one, whose name is that of the plain one before.

@@ -140,7 +140,7 @@ impl Flusher<'_> {
         }
     }
 
-    /// What was seen of the directory does not hold any more.
+    /// What was seen of the directory does not hold any more: archives get other names, or one has gone.
     pub(super) fn forget_seen(&mut self) {
         self.keeper.seen = None;
     }
@@ -168,11 +168,6 @@ impl Flusher<'_> {
         }
         let wait = self.keeper.next_ns.max(self.keeper.rest_ns).saturating_sub(sys::monotonic_ns());
         limit.min(Duration::from_nanos(wait.max(super::MS)))
-    }
-
-    /// Archives get other names.
-    pub(super) fn forget_names(&mut self) {
-        self.keeper.seen = None;
     }
 
     /// Names are as they should be, and ours.

@@ -103,7 +103,7 @@ impl Flusher<'_> {
                 }
             },
         };
-        self.forget_names();
+        self.forget_seen();
         while let Some(action) = shift.next() {
             if sys::monotonic_ns() >= end_ns {
                 self.shifter.run = Some(shift);
