@@ -35,9 +35,13 @@ fn archives(log: &Path) -> Vec<Row> {
     all.into_iter().filter(|row| matches!(row.verdict, Verdict::Kept)).collect()
 }
 
-/// The same, when there are so many: what a rotation leaves is told after it.
+/// The same, when there are so many and they have their names: what a rotation leaves is told after it, and a long chain is moved
+/// after it.
 fn archives_once(log: &Path, count: usize) -> Vec<Row> {
-    until(LONG, "the manifest has them all", || archives(log).len() == count);
+    let waiting = log.with_extension("log.newest");
+    until(LONG, "the manifest has them all, and the chain is moved", || {
+        archives(log).len() == count && !waiting.exists()
+    });
     archives(log)
 }
 
