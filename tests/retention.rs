@@ -166,6 +166,37 @@ fn packed_archives_are_kept_and_go_like_others() {
     assert_eq!(archives(&place.log())[0], before[2], "the youngest of before is the oldest");
 }
 
+fn free(disk: &common::Small) -> u64 {
+    let free = rustix::fs::statvfs(&disk.0).unwrap();
+    free.f_bavail * free.f_frsize
+}
+
+#[test]
+fn a_log_that_grows_without_a_rotation_makes_room_for_itself() {
+    let place = Place::new();
+    let Some(small) = common::Small::mount(place.path().join("small"), 600) else {
+        return; // says why
+    };
+    let path = small.0.join("app.log");
+    let log = Options::new(&path).names(Names::Dated).max_bytes(10_000_000).min_free(200_000).open().unwrap();
+    let mut w = log.writer().unwrap();
+    let mut write = |kilobytes: u32| {
+        (0..kilobytes).for_each(|i| w.append(format!("{i:999}").as_bytes()).unwrap());
+        log.flush(LONG).unwrap();
+    };
+    for _ in 0..3 {
+        write(100);
+        log.rotate(LONG).unwrap();
+    }
+    until(LONG, "the manifest knows them", || archives(&path).len() == 3 && free(&small) >= 200_000);
+    write(120);
+    until(Duration::from_secs(5), "an archive is removed", || archives(&path).len() == 2);
+    assert!(free(&small) >= 200_000);
+    write(250);
+    until(Duration::from_secs(5), "all archives are removed", || archives(&path).is_empty());
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), 370_000);
+}
+
 #[test]
 fn the_disk_is_kept_from_filling_up() {
     let place = Place::new();
@@ -184,10 +215,7 @@ fn the_disk_is_kept_from_filling_up() {
     }
     log.flush(LONG).unwrap();
     assert!(log.stats().counters.removed > 5, "{:?}", log.stats().counters);
-    until(LONG, "there is room", || {
-        let free = rustix::fs::statvfs(&small.0).unwrap();
-        free.f_bavail * free.f_frsize >= 200_000
-    });
+    until(LONG, "there is room", || free(&small) >= 200_000);
     drop((w, log));
     let text: String =
         crlog::names::files(&path).iter().map(|f| std::fs::read_to_string(f).unwrap()).collect();

@@ -3,8 +3,9 @@
 //! A rotation tells the manifest two lines: before it, a dated name, so that its number is never given again; after it, which file
 //! was put away and which one was begun. What a killed flusher did not come to tell, the next one finds out ([`reconcile`]).
 //!
-//! Archives are removed between two sweeps: after rotations, at a take-over, when the configuration has changed, and each minute if there
-//! is a limit that time alone can break. No record and no rotation fails with any of this.
+//! Archives are removed between two sweeps: after rotations, at a take-over, when the configuration has changed, each minute if there
+//! is a limit that time alone can break, and each second while the log grows if room is to be left on the disk. No record and no rotation
+//! fails with any of this.
 //!
 //! **Order numbers.** Those of the log are in the journal, hence as exact as the log, whoever is killed. When it is put away, and only then,
 //! they are told the manifest.
@@ -44,6 +45,8 @@ const RETRY_MAX: Duration = Duration::from_secs(600);
 const RESTS: u64 = 20;
 /// How often it is looked whether an archive has become too old, or the disk too full.
 const EVERY: Duration = Duration::from_secs(60);
+/// How often while the log itself takes the room.
+const GROWING: Duration = Duration::from_secs(1);
 
 /// What the flusher knows of retention.
 #[derive(Debug)]
@@ -60,6 +63,11 @@ pub(super) struct Keeper {
     rest_ns: u64,
     delay: Duration,
     left: Option<Left>,
+    /// Which file was how long when the room was last looked at, and when it is looked at next.
+    measured: (u64, u64),
+    measure_ns: u64,
+    /// Archives cannot make room: there are none.
+    in_vain: bool,
 }
 
 /// The file that was the log until now, as it was left.
@@ -74,8 +82,18 @@ pub(super) struct Left {
 
 impl Default for Keeper {
     fn default() -> Keeper {
-        let delay = Duration::ZERO;
-        Keeper { store: None, seen: None, due: true, next_ns: 0, rest_ns: 0, delay, left: None }
+        Keeper {
+            store: None,
+            seen: None,
+            due: true,
+            next_ns: 0,
+            rest_ns: 0,
+            delay: Duration::ZERO,
+            left: None,
+            measured: (0, 0),
+            measure_ns: 0,
+            in_vain: false,
+        }
     }
 }
 
@@ -166,8 +184,29 @@ impl Flusher<'_> {
         if self.kind == Kind::Helper || !waits || !has_manifest(&self.config) {
             return limit;
         }
-        let wait = self.keeper.next_ns.max(self.keeper.rest_ns).saturating_sub(sys::monotonic_ns());
+        let mut at = self.keeper.next_ns;
+        if self.may_take_room() {
+            at = at.min(self.keeper.measure_ns);
+        }
+        let wait = at.max(self.keeper.rest_ns).saturating_sub(sys::monotonic_ns());
         limit.min(Duration::from_nanos(wait.max(super::MS)))
+    }
+
+    /// There is to be room on the disk, and the log has grown since it was looked at.
+    fn may_take_room(&self) -> bool {
+        let grown = self.keeper.measured != (self.cell.file, self.cell.end);
+        grown && self.config.keep.min_free > 0 && self.keeper.delay.is_zero()
+    }
+
+    /// There is too little room, perhaps because the log has grown.
+    fn lacks_room(&mut self, now_ns: u64) -> bool {
+        if !self.may_take_room() || now_ns < self.keeper.measure_ns {
+            return false;
+        }
+        let wait = if self.keeper.in_vain { EVERY } else { GROWING };
+        self.keeper.measured = (self.cell.file, self.cell.end);
+        self.keeper.measure_ns = now_ns + nanos(wait);
+        sys::dir::free_bytes(&self.at.dir).is_ok_and(|free| free < self.config.keep.min_free)
     }
 
     /// Names are as they should be, and ours.
@@ -204,6 +243,9 @@ impl Flusher<'_> {
     pub(super) fn keep(&mut self, now_ns: u64) {
         if self.kind != Kind::Helper {
             self.keep_if_asked();
+            if self.lacks_room(now_ns) {
+                self.keep_anew();
+            }
         }
         if self.retry_ns != 0 && self.config.keep.min_free > 0 && self.keeper.delay.is_zero() {
             self.keep_anew(); // perhaps there is no room
@@ -386,6 +428,7 @@ impl Flusher<'_> {
         }
         let free_bytes = sys::dir::free_bytes(&self.at.dir).map_err(listing)?;
         let now = Now { ns: sys::unix_ns(), free_bytes };
+        let lacks = limits.free_bytes.is_some_and(|wanted| free_bytes < wanted);
         let plan = decide(store.manifest(), &directory, &limits, &now);
         if from_memory && !plan.iter().all(|removal| self.is_as_seen(removal)) {
             return self.keep_with(store, adopting); // with another look at the directory
@@ -396,6 +439,7 @@ impl Flusher<'_> {
             self.remove(removal)
         };
         let (_, done) = carry_out(store, &plan, remove);
+        self.keeper.in_vain = lacks && gone.is_empty();
         if done.is_ok() {
             seen.retain(|file| !gone.contains(&file.name));
             self.keeper.seen = Some((at, seen));
