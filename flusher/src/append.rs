@@ -4,9 +4,10 @@ use crate::console::{Console, Failure};
 use crate::signals::Interrupt;
 use crate::units::{show_bytes, show_count};
 use crlog::{AppendError, FlushError, Log, Severity, Stats, Writer};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long the file may take at the end before this program says that it waits.
+/// How long the file may take at the end before this program says that it waits, and after a signal before it leaves.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Left out of the log: too long for it, or dropped because the ring was full and the policy says so.
@@ -16,6 +17,8 @@ pub struct LeftOut {
     pub too_long: u64,
     /// Dropped by the policy for a full ring.
     pub dropped: u64,
+    /// They were still waiting for room when a signal ended this program.
+    pub given_up: u64,
 }
 
 impl LeftOut {
@@ -29,6 +32,26 @@ impl LeftOut {
             ))),
             (n, _) => Err(Failure::failed(too_long(n, one, max))),
         }
+    }
+
+    /// What is to be said at an end that a signal asked for, after what there is to say anyway.
+    pub fn at_a_signal(self, status: u8, one: &str, drained: Result<(), Failure>) -> Result<u8, Failure> {
+        let lost = (self.given_up > 0).then(|| self.given_up(one));
+        match (drained, lost) {
+            (Ok(()), None) => Ok(status),
+            (Ok(()), Some(message)) => Err(Failure { status, message }),
+            (Err(failure), None) => Err(failure),
+            (Err(failure), Some(lost)) => {
+                Err(Failure { message: format!("{}; {lost}", failure.message), ..failure })
+            }
+        }
+    }
+
+    fn given_up(self, one: &str) -> String {
+        let (n, end) = (show_count(self.given_up), if self.given_up == 1 { "" } else { "s" });
+        format!(
+            "{n} {one}{end} that had been read did not get into the ring, which was full, and are not in the log"
+        )
     }
 }
 
@@ -51,15 +74,14 @@ pub struct Appender {
 
 impl Appender {
     /// With a writer of its own.
-    pub fn new(log: &Log, severity: Severity) -> Result<Appender, Failure> {
-        Ok(Appender {
-            writer: log.writer().map_err(Failure::failed)?,
-            severity,
-            left_out: LeftOut::default(),
-        })
+    pub fn new(log: &Log, severity: Severity, interrupt: &Interrupt) -> Result<Appender, Failure> {
+        let mut writer = log.writer().map_err(Failure::failed)?;
+        let signal = interrupt.first();
+        writer.set_interrupt(Some(Arc::new(move || signal.is_older_than(PATIENCE))));
+        Ok(Appender { writer, severity, left_out: LeftOut::default() })
     }
 
-    /// Waits if the ring is full, as far as the log's policy says.
+    /// Waits if the ring is full, as far as the log's policy says; after a signal not for long.
     pub fn append(&mut self, mut records: &[&[u8]]) -> Result<(), Failure> {
         while !records.is_empty() {
             match self.writer.append_batch(self.severity, records) {
@@ -73,6 +95,10 @@ impl Appender {
                     self.left_out.dropped += records.len() as u64;
                     return Ok(());
                 }
+                Err(AppendError::Interrupted) => {
+                    self.left_out.given_up += records.len() as u64;
+                    return Ok(());
+                }
                 Err(e) => return Err(Failure::failed(e)),
             }
         }
@@ -81,7 +107,7 @@ impl Appender {
 }
 
 /// Waits until everything is in the file, however long it takes, and says what it waits for. After a
-/// signal no longer than the first complaint.
+/// signal no longer than [`PATIENCE`].
 pub fn drain(log: &Log, interrupt: &Interrupt, console: Console) -> Result<(), Failure> {
     let begun = Instant::now();
     let mut patience = PATIENCE;
@@ -90,7 +116,7 @@ pub fn drain(log: &Log, interrupt: &Interrupt, console: Console) -> Result<(), F
             return Err(Failure::failed(e));
         }
         if let Some(status) = interrupt.status()
-            && begun.elapsed() >= PATIENCE
+            && (begun.elapsed() >= PATIENCE || interrupt.first().is_older_than(PATIENCE))
         {
             let left = "; they are kept in memory for whoever opens the log next";
             return Err(Failure { status, message: format!("{}{left}", waits_for(&log.stats())) });

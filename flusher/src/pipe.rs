@@ -10,7 +10,7 @@
 //! | a line longer than the log takes | left out whole, said at the end | 1 |
 //! | the file cannot be written | waits, and says for what | 0 when it went on |
 //! | SIGTERM, SIGINT | stops reading; what was read is flushed, a begun line as a record | 128 + signal |
-//! | SIGTERM, SIGINT, and the file cannot be written | leaves after 5 s; what is in the ring stays there | 128 + signal |
+//! | SIGTERM, SIGINT, and the file cannot be written | leaves after 5 s; what is in the ring stays there; what had been read and did not get in is counted and said | 128 + signal |
 //! | the same again | ends at once; what is in the ring is written by whoever flushes next | 128 + signal |
 
 use crate::append::{Appender, drain};
@@ -55,14 +55,16 @@ pub fn main(args: &PipeArgs, console: Console) -> Result<u8, Failure> {
         Interrupt::new().map_err(|e| Failure::failed(format!("signals cannot be handled: {e}")))?;
     let log = args.log.options("crlog pipe")?.open().map_err(Failure::failed)?;
     tell_differences(console, &log.differences());
-    let mut appender = Appender::new(&log, args.severity)?;
+    let mut appender = Appender::new(&log, args.severity, &interrupt)?;
     let mut lines = Lines::new(log.record_bytes_max());
     let read = copy(&interrupt, &mut lines, &mut appender);
-    drain(&log, &interrupt, console)?;
-    read?;
+    let drained = drain(&log, &interrupt, console);
     if let Some(status) = interrupt.status() {
-        return Ok(status);
+        read?;
+        return appender.left_out.at_a_signal(status, "line", drained);
     }
+    drained?;
+    read?;
     let mut left_out = appender.left_out;
     left_out.too_long += lines.too_long();
     left_out.check("line", log.record_bytes_max())?;

@@ -8,8 +8,9 @@ use signal_hook::flag;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 /// Lets the second SIGTERM or SIGINT end the process; to be called before other handlers are set.
 fn second_one_ends() -> io::Result<()> {
@@ -69,8 +70,33 @@ pub enum Seen {
 /// SIGTERM and SIGINT for a program that reads: they end the wait for input.
 #[derive(Debug)]
 pub struct Interrupt {
-    signal: Arc<AtomicUsize>,
+    first: First,
     wake: UnixStream,
+}
+
+/// The first signal, and since when it is known.
+#[derive(Clone, Debug, Default)]
+pub struct First {
+    signal: Arc<AtomicUsize>,
+    seen: Arc<OnceLock<Instant>>,
+}
+
+impl First {
+    /// The exit status 128 + signal if one has come.
+    fn status(&self) -> Option<u8> {
+        match self.signal.load(Ordering::SeqCst) {
+            0 => None,
+            signal => {
+                self.seen.get_or_init(Instant::now);
+                Some(u8::try_from(128 + signal).unwrap_or(u8::MAX))
+            }
+        }
+    }
+
+    /// Whether one came, and so long ago: since somebody asked here first.
+    pub fn is_older_than(&self, time: Duration) -> bool {
+        self.status().is_some() && self.seen.get().is_some_and(|seen| seen.elapsed() >= time)
+    }
 }
 
 impl Interrupt {
@@ -78,20 +104,22 @@ impl Interrupt {
     pub fn new() -> io::Result<Interrupt> {
         second_one_ends()?;
         let (wake, ring) = UnixStream::pair()?;
-        let signal = Arc::new(AtomicUsize::new(0));
+        let first = First::default();
         for number in [SIGTERM, SIGINT] {
-            flag::register_usize(number, Arc::clone(&signal), number.unsigned_abs() as usize)?;
+            flag::register_usize(number, Arc::clone(&first.signal), number.unsigned_abs() as usize)?;
             signal_hook::low_level::pipe::register(number, ring.try_clone()?)?;
         }
-        Ok(Interrupt { signal, wake })
+        Ok(Interrupt { first, wake })
     }
 
     /// The exit status 128 + signal if one has come.
     pub fn status(&self) -> Option<u8> {
-        match self.signal.load(Ordering::SeqCst) {
-            0 => None,
-            signal => Some(u8::try_from(128 + signal).unwrap_or(u8::MAX)),
-        }
+        self.first.status()
+    }
+
+    /// For those who only look at it.
+    pub fn first(&self) -> First {
+        self.first.clone()
     }
 
     /// Can be read when a signal has come, and stays so.

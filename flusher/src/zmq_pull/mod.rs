@@ -7,7 +7,7 @@
 //! | a message longer than the log takes | left out whole, its bytes are not kept, said at the end | 1 |
 //! | a peer that is no PUSH socket, or talks nonsense | its connection is closed, said; nobody else notices | |
 //! | SIGTERM, SIGINT | no new peers; what has arrived is read until all are quiet, at most 2 s; all is flushed | 0 |
-//! | SIGTERM, SIGINT, and the file cannot be written | leaves after 5 s; what is in the ring stays there | 128 + signal |
+//! | SIGTERM, SIGINT, and the file cannot be written | leaves after 5 s; what is in the ring stays there; what had been read and did not get in is counted and said | 128 + signal |
 //! | the same again | ends at once; what is in the ring is written by whoever flushes next | 128 + signal |
 //!
 //! The protocol is spoken by [`zmtp`], in this file's directory and not by a library: those at hand reserve
@@ -74,12 +74,14 @@ pub fn main(args: &ZmqPullArgs, console: Console) -> Result<u8, Failure> {
     let listeners = args.bind.iter().map(listener::Listener::bind).collect::<Result<Vec<_>, _>>()?;
     let log = args.log.options("crlog zmq-pull")?.open().map_err(Failure::failed)?;
     tell_differences(console, &log.differences());
-    let appender = Appender::new(&log, args.severity)?;
+    let appender = Appender::new(&log, args.severity, &interrupt)?;
     let mut server = server::Server::new(listeners, appender, log.record_bytes_max(), console);
     let served = server.serve(&interrupt);
-    drain(&log, &interrupt, console)?;
+    let drained = drain(&log, &interrupt, console);
     served?;
-    server.left_out().check("message", log.record_bytes_max())?;
+    let (left_out, status) = (server.left_out(), interrupt.status().unwrap_or(1));
+    left_out.at_a_signal(status, "message", drained)?;
+    left_out.check("message", log.record_bytes_max())?;
     Ok(0)
 }
 

@@ -120,14 +120,12 @@ impl Running {
         String::from_utf8(bytes.collect()).unwrap()
     }
 
-    #[cfg(feature = "zmq")]
     pub fn pid(&self) -> u32 {
         self.0.as_ref().unwrap().id()
     }
 
     pub fn signal(&mut self, signal: Signal) {
-        let pid = Pid::from_raw(self.child().id().cast_signed()).unwrap();
-        rustix::process::kill_process(pid, signal).unwrap();
+        send(self.pid(), signal);
     }
 
     /// Gives it the rest of its input, and waits for its end; at most a minute.
@@ -147,6 +145,11 @@ impl Running {
         typing.join().unwrap();
         output.unwrap()
     }
+}
+
+/// To a process that is still there.
+pub fn send(pid: u32, signal: Signal) {
+    rustix::process::kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), signal).unwrap();
 }
 
 impl Drop for Running {

@@ -2,7 +2,7 @@
 
 use super::common::*;
 use rustix::process::Signal;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const ROTATING: &str = "pipe --max-bytes 500kB --backups 60";
 
@@ -116,6 +116,42 @@ fn a_signal_ends_it_after_what_it_had_read_is_in_the_file() {
         eventually("the begun line is there", || place.lines() == ["whole", "begun"]);
         assert_ended(&pipe.end(b""), status, "");
     }
+}
+
+#[test]
+fn a_signal_ends_it_also_while_its_lines_wait_for_room() {
+    let place = Place::new();
+    let mut sidecar = place.sidecar("--ring-size 256KiB");
+    sidecar.signal(Signal::STOP);
+    let lines: Vec<String> = (0..20_000).map(|i| format!("{i:06} {i:060}")).collect();
+    let pipe = place.start(CRLOG, "pipe");
+    let pid = pipe.pid();
+    let input = format!("{}\n", lines.join("\n")).into_bytes();
+    let ending = std::thread::spawn(move || pipe.end(&input));
+    let used = std::cell::Cell::new(0);
+    place.until("its lines wait for room", |s| {
+        std::thread::sleep(Duration::from_millis(200));
+        let now = s["chunks_in_use"].as_u64().unwrap();
+        now > 8 && used.replace(now) == now
+    });
+    let begun = Instant::now();
+    send(pid, Signal::TERM);
+    let said = ending.join().unwrap();
+    let took = begun.elapsed();
+    assert!((Duration::from_secs(4)..Duration::from_secs(10)).contains(&took), "{took:?}");
+    assert_ended(
+        &said,
+        143,
+        "that had been read did not get into the ring, which was full, and are not in the log",
+    );
+    let text = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(text.contains("is it stopped?; "), "{text}");
+    sidecar.signal(Signal::CONT);
+    place.until("all is written", |s| s["lag_records"] == 0);
+    let got = place.lines();
+    assert!(got.len() > 1000 && got == lines[..got.len()], "{} lines", got.len());
+    let lost = text.split("; ").last().unwrap().split(' ').next().unwrap().replace(',', "");
+    assert!(lost.parse::<usize>().unwrap() <= lines.len() - got.len(), "{text}, {} are there", got.len());
 }
 
 #[test]
