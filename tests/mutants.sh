@@ -46,7 +46,7 @@ runs() { # BINARY TEST -> status of the test; 99 if there is no such test
 
 pristine() {
     local part
-    for part in Cargo.toml Cargo.lock README.md src flusher benches tests; do
+    for part in Cargo.toml Cargo.lock README.md docs src flusher python benches tests; do
         [ -e "$root/$part" ] && cp -r "$root/$part" "$copy/"
     done
     # A copy with old times would silently test the build before.

@@ -37,6 +37,16 @@ fn child_role() {
         "sidecar" => {
             options.sidecar().unwrap().run(&crlog::Control::default()).unwrap();
         }
+        "sidecar until it is told" => {
+            let mut sidecar = options.sidecar().unwrap();
+            let control = std::sync::Arc::new(crlog::Control::default());
+            let stop = control.clone();
+            std::thread::spawn(move || {
+                until(Duration::from_secs(20), "the word", || std::path::Path::new(&name).exists());
+                stop.stop();
+            });
+            sidecar.run(&control).unwrap();
+        }
         other => panic!("no such role: {other}"),
     }
 }
@@ -97,6 +107,37 @@ fn what_was_appended_survives_the_kill_of_everybody() {
     let got = by_name(&place.lines());
     assert_eq!(got["p"].len(), 1000);
     assert_complete(&got);
+}
+
+/// Such as a process whose stderr is the same file: a traceback, and then its end.
+#[test]
+fn what_another_program_appended_stays_when_the_flusher_is_killed_or_leaves() {
+    use std::io::Write;
+    for leaves in [false, true] {
+        let place = Place::new();
+        let log = place.options().flusher_thread(false).open().unwrap();
+        let mut w = log.writer().unwrap();
+        let told = place.path().join("told");
+        let mut sidecar = place.child("sidecar until it is told", told.to_str().unwrap());
+        until(Duration::from_secs(5), "the sidecar's turn", || {
+            log.stats().flusher.is_some_and(|f| f.sidecar)
+        });
+        w.append(b"p 0").unwrap();
+        log.flush(Duration::from_secs(5)).unwrap();
+        let mut file = std::fs::File::options().append(true).open(place.log()).unwrap();
+        file.write_all(b"Traceback:\n  half a line").unwrap();
+        if leaves {
+            std::fs::write(&told, "").unwrap();
+            assert!(sidecar.wait());
+        } else {
+            sidecar.kill();
+        }
+        w.append(b"p 1").unwrap();
+        log.flush(Duration::from_secs(5)).unwrap();
+        assert_eq!(place.lines_now(), ["p 0", "Traceback:", "  half a line", "p 1"]);
+        let counters = log.stats().counters;
+        assert_eq!((counters.truncated_bytes, counters.file_surprises), (0, 1));
+    }
 }
 
 #[test]

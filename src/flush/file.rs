@@ -77,15 +77,19 @@ impl Flusher<'_> {
     }
 
     /// Cuts the half-written batch of a dead flusher; believes no journal that wants more than that.
-    /// While a rotation is under way nothing is written, so there is nothing to cut.
+    /// While a rotation is under way nothing is written, so there is nothing to cut. What the file has beyond its journalled
+    /// end though no batch was being written is another program's, and stays.
     pub(super) fn align(&mut self) -> Result<(), Trouble> {
-        let Some(file) = &self.file else { return Ok(()) };
+        let Some(file) = self.file.as_ref().filter(|_| self.drainer.was_writing(self.at.mem())) else {
+            return Ok(());
+        };
         let size = file.size().map_err(|e| Trouble::Io("read the size of", e))?;
         if size > self.cell.end && size - self.cell.end <= batch_max(&self.at.geometry) {
             file.truncate(self.cell.end).map_err(|e| Trouble::Io("truncate", e))?;
             self.truncated = size - self.cell.end;
             bump(self.at.mem(), Counter::TruncatedBytes, self.truncated);
         }
+        self.drainer.end_writing(self.at.mem());
         Ok(())
     }
 

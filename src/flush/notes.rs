@@ -137,6 +137,7 @@ impl Flusher<'_> {
             self.rotate(policy.stage())?;
         }
         let Some(file) = &self.file else { return Err(Trouble::Busy) };
+        self.drainer.begin_writing(self.at.mem());
         if let Err(e) = file.write_bytes(&line, self.cell.end) {
             self.cut();
             return Err(Trouble::Io("write to", e.source));
@@ -154,10 +155,10 @@ impl Flusher<'_> {
 
     /// Takes back what a failed write may have left behind the journalled end.
     pub(super) fn cut(&mut self) {
-        let cut = self.file.as_ref().map_or(Ok(()), |file| file.truncate(self.cell.end));
-        if cut.is_err() {
+        match self.file.as_ref().map_or(Ok(()), |file| file.truncate(self.cell.end)) {
+            Ok(()) => self.drainer.end_writing(self.at.mem()),
             // Cut it before anything else, or part of it would be taken for somebody's.
-            self.found = Some(Found::Cell(self.cell));
+            Err(_) => self.found = Some(Found::Cell(self.cell)),
         }
     }
 }

@@ -13,12 +13,28 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 impl Drainer {
     /// Marks the batch as pending in the segment. Call before its first byte is written.
     pub fn prepare<M: Mem>(&self, mem: &M) {
+        self.begin_writing(mem);
         for &chunk in &self.touched {
             if let Some(v) = self.views.get(chunk as usize) {
                 let word = DrainWord::new(v.base, v.pend, self.commit.wrapping_add(1), v.generation);
                 mem.store(self.geometry.drain(chunk), word.0, Relaxed);
             }
         }
+    }
+
+    /// From here to the next commit, bytes beyond the journalled end of the file are ours: a successor cuts them.
+    pub fn begin_writing<M: Mem>(&self, mem: &M) {
+        mem.store(word::WRITING, self.commit.wrapping_add(1), Relaxed);
+    }
+
+    /// None of them is left, though there is no commit.
+    pub fn end_writing<M: Mem>(&self, mem: &M) {
+        mem.store(word::WRITING, 0, Relaxed);
+    }
+
+    /// Whether bytes beyond the journalled end of the file may be ours, or a dead predecessor's.
+    pub fn was_writing<M: Mem>(&self, mem: &M) -> bool {
+        mem.load(word::WRITING, Relaxed) == self.commit.wrapping_add(1)
     }
 
     /// Takes the batch back: nothing of it counts as written. The next collection finds it again.

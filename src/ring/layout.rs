@@ -8,7 +8,7 @@
 /// `b"CRLOGSEG"` read as a little-endian word; stored last, so a segment without it is half-made.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"CRLOGSEG");
 /// Version of everything in this file. Another version is refused, never guessed at.
-pub const LAYOUT_VERSION: u32 = 4;
+pub const LAYOUT_VERSION: u32 = 5;
 
 /// Byte offsets of the immutable header and the configuration (first page).
 pub mod header {
@@ -64,6 +64,8 @@ pub mod word {
     pub const FLUSHER_KIND: usize = 0x1218;
     /// Errno of the last failed action of the flusher; 0 = all is well.
     pub const FLUSHER_ERROR: usize = 0x1220;
+    /// Number of the batch whose bytes are being written to the file; one that is committed, or 0: none is.
+    pub const WRITING: usize = 0x1228;
     /// Completed sweeps; who waits for a flush sleeps on its low half.
     pub const SWEEPS: usize = 0x1280;
     /// 1 = somebody sleeps on `SWEEPS`.

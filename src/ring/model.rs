@@ -176,9 +176,13 @@ impl Flusher {
             Found::Nothing => Cell::default(),
             Found::Damaged => Cell { end: file.len() as u64, ..Cell::default() },
         };
-        mem.file_step();
         let end = usize::try_from(cell.end).unwrap_or(usize::MAX);
-        file.truncate(end);
+        if t.drainer.was_writing(mem) {
+            mem.file_step();
+            file.truncate(end);
+        } else {
+            assert_eq!(file.len(), end, "there is nothing to cut");
+        }
         Flusher { drainer: t.drainer, cell: Cell { end: file.len() as u64, ..cell } }
     }
 

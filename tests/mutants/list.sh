@@ -110,13 +110,13 @@ mutant 'cursors are not marked before the write' loom l4_flusher_killed commit.r
         }
     }
 
-    /// Takes the batch back' \
+    /// From here to the next' \
     'let _ = (mem, word);
             }
         }
     }
 
-    /// Takes the batch back'
+    /// From here to the next'
 mutant 'cursor reset before the chunk is FREE' loom l4_flusher_killed commit.rs \
     'mem.store(self.geometry.state(chunk), next.0, Release);
         self.restart(mem, chunk, next.generation());' \
@@ -130,6 +130,12 @@ mutant 'the same generation after recycling' loom l4_flusher_killed layout.rs \
     'State::new(Phase::Free, 0, 0, self.generation())'
 
 # Large records.
+mutant 'nobody is told that a batch is being written' plain death::a_flusher_may_die_at_any_step commit.rs \
+    'self.begin_writing(mem);' \
+    ''
+mutant 'the batch being written has the number of the last one' plain death::a_flusher_may_die_at_any_step commit.rs \
+    'mem.store(word::WRITING, self.commit.wrapping_add(1), Relaxed);' \
+    'mem.store(word::WRITING, self.commit, Relaxed);'
 mutant 'continuations are freed before the commit' plain death::a_flusher_may_die_at_any_step commit.rs \
     '        journal::write(mem, self.commit, cell);
         self.free_bigs(mem);' \

@@ -42,7 +42,7 @@ impl LoomMem {
             shared.insert(g.state(c), AtomicU64::new(state));
         }
         let journal = (0..2).flat_map(|c| (0..CELL_WORDS).map(move |i| journal(c, i)));
-        let owned = [word::EPOCH, word::COMMIT]
+        let owned = [word::EPOCH, word::COMMIT, word::WRITING]
             .into_iter()
             .chain(journal)
             .chain((0..g.chunks()).map(|c| g.drain(c)))
