@@ -284,7 +284,7 @@ impl<'a> Flusher<'a> {
             if now.saturating_sub(quiet_since) < AWAKE_NS || self.retry_ns != 0 || self.drainer.has_deferred()
             {
                 self.pause(gate::NAP, seen, nap);
-            } else if !self.tell_drops(false) {
+            } else if !self.tell_drops(false) && self.may_sleep() {
                 self.go_to_sleep(seen);
                 quiet_since = sys::monotonic_ns();
             }

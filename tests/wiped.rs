@@ -153,6 +153,38 @@ fn a_sleeping_log_hears_of_it_at_once() {
 }
 
 #[test]
+fn a_newcomer_that_is_to_begin_anew_empties_no_log_that_is_in_use() {
+    let place = Place::new();
+    let old = place.options().open().unwrap();
+    let mut w = old.writer().unwrap();
+    w.append(b"old 0").unwrap();
+    until(Duration::from_secs(10), "a thread flushes", || old.stats().flusher.is_some());
+    old.flush(Duration::from_secs(10)).unwrap();
+    wipe(&place, &[0, 1]);
+    let log = place.options().on_start(crlog::OnStart::Truncate).open().unwrap();
+    log.writer().unwrap().append(b"new 0").unwrap();
+    log.flush(Duration::from_secs(10)).unwrap();
+    assert_eq!(place.lines_now(), ["old 0", "new 0"]);
+    drop((w, old, log));
+}
+
+#[test]
+fn one_that_is_about_to_sleep_hears_of_it_too() {
+    // It sleeps 50 ms after the last record.
+    for delay in (20..=80).step_by(4) {
+        let place = Place::new();
+        let log = place.options().open().unwrap();
+        let mut w = log.writer().unwrap();
+        w.append(b"a 0").unwrap();
+        until(Duration::from_secs(10), "a thread flushes", || log.stats().flusher.is_some());
+        log.flush(Duration::from_secs(10)).unwrap();
+        std::thread::sleep(Duration::from_millis(delay));
+        wipe(&place, &[0, 1]);
+        until(Duration::from_secs(5), &format!("the move, {delay} ms later"), || !log.stats().removed);
+    }
+}
+
+#[test]
 fn one_that_was_stopped_in_the_middle_of_a_record_follows_later() {
     let place = Place::new();
     let mut others = vec![place.child("write until the file stop", "p")];

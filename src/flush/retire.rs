@@ -20,7 +20,7 @@
 //! | killed between the two commits of a hand-over | the next one hands over again | nothing; those records stand twice |
 
 use super::{Event, Flusher, MS, Swept, Trouble};
-use crate::attached::Attached;
+use crate::attached::{Attached, Membership};
 use crate::ring::append::{Lessee, Parts, Producer, Refused};
 use crate::ring::journal::Found;
 use crate::ring::layout::{retired, word};
@@ -28,6 +28,7 @@ use crate::ring::mem::Mem;
 use crate::ring::sweep::Piece;
 use crate::rotate::At;
 use crate::sys::{self, Create, FileId, LogFile};
+use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Duration;
 
@@ -41,6 +42,8 @@ const PATIENCE_NS: u64 = 1000 * MS;
 const PORTION: u64 = 8192;
 /// How long a portion waits for room.
 const ROOM_MS: u32 = 100;
+/// How long it is waited for that they leave the successor's ring.
+const PASSED_ON: Duration = Duration::from_secs(5);
 /// Severity of records that are handed over: they may use the reserve.
 const HANDED_OVER: u8 = 5;
 
@@ -71,6 +74,25 @@ impl Flusher<'_> {
         mem.wake(word::SPACE, true);
         self.retired_ns = Some(now);
         (self.tell)(Event::Moved);
+    }
+
+    /// Nobody removed the segment since it was looked at. Who removes it from here on wakes the flusher.
+    pub(super) fn may_sleep(&mut self) -> bool {
+        let tried_in_vain = self.orphan_checked_ns > sys::monotonic_ns();
+        if self.retired_ns.is_some() || tried_in_vain || !self.at.is_orphaned() {
+            return true;
+        }
+        self.orphan_checked_ns = 0;
+        false
+    }
+
+    /// At most until a successor is tried to be had again.
+    pub(super) fn until_successor(&self, limit: Duration) -> Duration {
+        let now = sys::monotonic_ns();
+        if self.retired_ns.is_some() || self.orphan_checked_ns <= now {
+            return limit;
+        }
+        limit.min(Duration::from_nanos(self.orphan_checked_ns - now + CHECK_NS))
     }
 
     /// The file is the successor's.
@@ -141,19 +163,31 @@ impl Flusher<'_> {
             return Ok(swept); // a sidecar: it goes on in the successor, and one of those who write here does this
         }
         self.drainer.collect(self.at.mem());
+        let mut taken_by: Vec<Arc<Membership>> = Vec::new();
         while let Some(batch) =
             self.drainer.next_batch(self.at.mem(), |bytes, len| bytes > 0 && bytes + len > PORTION)
         {
             self.drainer.prepare(self.at.mem());
-            if batch.bytes > 0
-                && let Err(trouble) = self.append_to_successor()
-            {
-                self.drainer.abort(self.at.mem());
-                return Err(trouble);
+            if batch.bytes > 0 {
+                match self.append_to_successor() {
+                    Ok(next) if !taken_by.iter().any(|known| Arc::ptr_eq(known, &next)) => {
+                        taken_by.push(next);
+                    }
+                    Ok(_) => {}
+                    Err(trouble) => {
+                        self.drainer.abort(self.at.mem());
+                        return Err(trouble);
+                    }
+                }
             }
             self.commit()?;
             swept.records += batch.records;
             swept.bytes += batch.bytes;
+        }
+        // A writer goes on behind them in whatever segment is the last one then: if that one was removed, too, in
+        // another one than they are in.
+        for next in taken_by {
+            next.0.flush(PASSED_ON);
         }
         self.swept_all();
         self.forward_tickets();
@@ -163,7 +197,7 @@ impl Flusher<'_> {
         Ok(swept)
     }
 
-    fn append_to_successor(&mut self) -> Result<(), Trouble> {
+    fn append_to_successor(&mut self) -> Result<Arc<Membership>, Trouble> {
         let other = |e: &dyn std::fmt::Display| {
             Trouble::Io("attach to the new segment of", std::io::Error::other(e.to_string()))
         };
@@ -197,7 +231,7 @@ impl Flusher<'_> {
         producer.seal(mem);
         to.ring();
         match done {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(next),
             Err(Refused::Full) => Err(other(&"it is full")),
             Err(refused) => Err(other(&format!("{refused:?}"))),
         }

@@ -50,6 +50,7 @@ impl Flusher<'_> {
 
     pub(super) fn until_next_duty(&self, limit: Duration) -> Duration {
         let limit = self.until_shifting(self.until_keeping(self.until_retry(self.until_boundary(limit))));
+        let limit = self.until_successor(limit);
         if self.retry_ns != 0 {
             return limit; // a sync that has failed is overdue, and tried again with everything else
         }

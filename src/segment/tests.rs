@@ -225,6 +225,40 @@ fn a_segment_that_somebody_makes_through_a_removed_lock_file_is_looked_at_again(
     assert_eq!(segment.header().uuid[..], made[at::UUID..at::UUID + 16]);
 }
 
+/// Lock files that are removed exclude nobody: each of us may be alone with one of his own, and make a segment.
+#[test]
+fn nobody_gets_what_another_one_has_made_while_both_files_are_removed_again_and_again() {
+    for bed in [Bed::named(), Bed::file()] {
+        let (spec, end) = (bed.spec(), Instant::now() + Duration::from_millis(1500));
+        let made = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while Instant::now() < end {
+                    let _ = std::fs::remove_file(spec.object_path());
+                    let _ = std::fs::remove_file(spec.lock_path());
+                }
+            });
+            let enter = || {
+                let mut made = 0;
+                while Instant::now() < end {
+                    let Ok((segment, lock, report)) = Segment::enter(&spec) else { continue };
+                    let now = segment.mapping().raw(0, PAGE);
+                    // SAFETY: the page is mapped as long as the segment lives; who else writes to it is what this looks for.
+                    #[allow(unsafe_code)]
+                    let now = unsafe { std::slice::from_raw_parts(now, PAGE) }.to_vec();
+                    let header = header::parse(&now).unwrap();
+                    assert_eq!(header.uuid, segment.header().uuid, "two have made it");
+                    assert_eq!(header.lock, lock.identity(), "two have a lock each");
+                    made += u32::from(report.created);
+                }
+                made
+            };
+            let all: Vec<_> = (0..3).map(|_| scope.spawn(enter)).collect();
+            all.into_iter().map(|thread| thread.join().unwrap()).sum::<u32>()
+        });
+        assert!(made > 10, "{made}");
+    }
+}
+
 #[test]
 fn another_version_or_word_size_is_refused() {
     for bed in [Bed::named(), Bed::file()] {

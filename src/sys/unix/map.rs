@@ -124,7 +124,11 @@ impl Mapping {
     /// Maps the vetted object `file` by its name, and proves that the name still meant it.
     pub(super) fn named(id: &str, path: &Path, file: File, len: usize) -> Result<Mapping, MapError> {
         // The crate keeps a descriptor of its own.
-        let mut shmem = plugged(|| ShmemConf::new().os_id(id).open()).map_err(|e| failed("map", path, e))?;
+        let mut shmem = plugged(|| ShmemConf::new().os_id(id).open()).map_err(|e| {
+            // Another object that somebody is just making, say.
+            let named = file_id_of(&file).is_ok_and(|id| id_at(path).is_ok_and(|now| now == Some(id)));
+            if named { failed("map", path, e) } else { FileError::Unstable { path: path.into() }.into() }
+        })?;
         shmem.set_owner(false);
         let mapping = Mapping::new(path, file, Pages::Named(shmem), len)?;
         match id_at(path) {
@@ -154,17 +158,8 @@ impl Mapping {
     }
 }
 
-/// Makes a named object of `len` bytes; `Exists` if there is one. Its pages are not touched, and
-/// the crate's habit of removing the name on drop is switched off.
-pub(super) fn make_named(id: &str, path: &Path, len: usize) -> Result<(), MapError> {
-    match plugged(|| ShmemConf::new().os_id(id).size(len).create()) {
-        Ok(mut shmem) => {
-            shmem.set_owner(false);
-            Ok(())
-        }
-        Err(ShmemError::MappingIdExists) => Err(MapError::Exists { path: path.into() }),
-        Err(e) => Err(failed("create", path, e)),
-    }
+fn file_id_of(file: &File) -> io::Result<FileId> {
+    Ok(file_id(&fstat(file)?))
 }
 
 fn failed(doing: &'static str, path: &Path, error: ShmemError) -> MapError {

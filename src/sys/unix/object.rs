@@ -13,13 +13,13 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FallocateFlags, Mode, chmod, fallocate, fstat, lstat, statvfs};
+use rustix::fs::{FallocateFlags, fallocate, fstat, lstat, statvfs};
 use rustix::io::Errno;
 
-use super::file::{file_id, id_at, open_plain, vet};
+use super::file::{create_plain, file_id, id_at, open_plain, vet};
 use super::lock;
 use super::make;
-use super::map::{self, Mapping};
+use super::map::Mapping;
 use crate::sys::{FileError, FileId, MapError, SegmentKind};
 
 /// Where named shared memory shows itself, and where lock files go when nobody chose a place.
@@ -83,7 +83,7 @@ impl SegmentObject {
     pub fn create(kind: &SegmentKind, name: &str, len: usize, mode: u32) -> Result<Mapping, MapError> {
         let path = SegmentObject::path_of(kind, name);
         let fd = match kind {
-            SegmentKind::Shm => make_named(name, &path, len, mode)?,
+            SegmentKind::Shm => make_named(&path, mode)?,
             SegmentKind::File(path) => make_file(path, mode)?,
         };
         let object = SegmentObject::vetted(kind, name, path, fd, mode)?;
@@ -179,21 +179,27 @@ impl SegmentObject {
     }
 }
 
-fn make_named(name: &str, path: &Path, len: usize, mode: u32) -> Result<OwnedFd, MapError> {
+/// The descriptor is of the very object that was made: its name may mean another one at any time, if somebody removes it
+/// and others, who have another lock file then, make one of their own.
+fn make_named(path: &Path, mode: u32) -> Result<OwnedFd, MapError> {
     if !Path::new(SHM_DIR).is_dir() {
         return Err(MapError::NoSharedMemory { dir: SHM_DIR.into() });
     }
-    map::make_named(name, path, len)?;
-    // We just made it, and its directory lets nobody else replace it.
-    let opened = chmod(path, Mode::from_raw_mode(mode)).map_err(io::Error::from);
-    opened.and_then(|()| open_plain(path)).map_err(|e| FileError::io("open", path, e).into())
+    create_plain(path, mode).map_err(|e| not_made(path, e))
 }
 
 fn make_file(path: &Path, mode: u32) -> Result<OwnedFd, MapError> {
-    make::file(path, mode.into()).and_then(|_| open_plain(path)).map_err(|e| match e.kind() {
+    let made = make::file(path, mode.into()).map_err(|e| not_made(path, e))?;
+    let fd = open_plain(path).map_err(|e| FileError::io("open", path, e))?;
+    let found = fstat(&fd).map_err(|e| FileError::io("inspect", path, e))?;
+    if file_id(&found) == made.id { Ok(fd) } else { Err(FileError::Unstable { path: path.into() }.into()) }
+}
+
+fn not_made(path: &Path, error: io::Error) -> MapError {
+    match error.kind() {
         io::ErrorKind::AlreadyExists => MapError::Exists { path: path.into() },
-        _ => FileError::io("create", path, e).into(),
-    })
+        _ => FileError::io("create", path, error).into(),
+    }
 }
 
 fn no_room(path: &Path, len: usize) -> MapError {
