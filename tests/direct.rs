@@ -33,10 +33,11 @@ fn child_role() {
     };
     let log = log.open().unwrap();
     let mut w = log.writer().unwrap();
+    let note = common::Noted::create(format!("{path}-{name}"));
     for i in 0u64.. {
         w.append(format!("{name} {i} {i:100}").as_bytes()).unwrap();
         // What is written by then was acknowledged.
-        std::fs::write(format!("{path}-{name}"), i.to_string()).unwrap();
+        note.set(i);
     }
 }
 

@@ -102,6 +102,7 @@ fn what_others_have_put_there_stays_and_is_told_of_once() {
         let theirs = control.clone();
         let sidecar = std::thread::spawn(move || sidecar.run(&theirs).unwrap());
         let log = place.options().flusher_thread(false).open().unwrap();
+        until(LONG, "the sidecar's turn", || log.stats().flusher.is_some_and(|f| f.sidecar));
         rotate(&log, "one");
         rotate(&log, "two");
         drop(log);

@@ -26,10 +26,11 @@ fn child_role() {
     let names = if role == "write dated until killed" { DATED } else { NUMBERED };
     let log = Options::new(&path).names(template(names)).max_bytes(20_000).backups(1_000).open().unwrap();
     let mut w = log.writer().unwrap();
+    let note = common::Noted::create(format!("{path}-{name}"));
     for i in 0u64.. {
         w.append(format!("{name} {i} {i:100}").as_bytes()).unwrap();
         // What is written by then was acknowledged.
-        std::fs::write(format!("{path}-{name}"), i.to_string()).unwrap();
+        note.set(i);
     }
 }
 

@@ -44,7 +44,7 @@ fn stop_file(log: &Path) -> PathBuf {
 
 /// Writes until it is told to stop, whatever its calls say, and tells how many have returned.
 fn writes_on(log: &Path, name: &str) {
-    let beat = log.with_file_name(format!("beat.{name}"));
+    let beat = common::Noted::create(log.with_file_name(format!("beat.{name}")));
     let stop = stop_file(log);
     let log = options(log).open().unwrap();
     let mut w = log.writer().unwrap();
@@ -58,7 +58,7 @@ fn writes_on(log: &Path, name: &str) {
         };
         calls += 1;
         if told.elapsed() > Duration::from_millis(20) {
-            std::fs::write(&beat, calls.to_string()).unwrap();
+            beat.set(calls);
             told = Instant::now();
             if stop.exists() {
                 return;

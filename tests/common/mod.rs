@@ -4,6 +4,7 @@
 pub mod os;
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -11,6 +12,19 @@ use std::time::{Duration, Instant};
 pub const ROLE: &str = "CRLOG_TEST_ROLE";
 pub const LOG: &str = "CRLOG_TEST_LOG";
 pub const NAME: &str = "CRLOG_TEST_NAME";
+
+/// A number in a file, whole whenever it is read, however often it is written.
+pub struct Noted(std::fs::File);
+
+impl Noted {
+    pub fn create(path: impl AsRef<Path>) -> Noted {
+        Noted(std::fs::File::create(path).unwrap())
+    }
+
+    pub fn set(&self, number: u64) {
+        self.0.write_all_at(format!("{number:020}").as_bytes(), 0).unwrap();
+    }
+}
 
 /// A directory of its own for a log; on drop the segment is drained and removed.
 pub struct Place {
@@ -199,9 +213,17 @@ pub fn by_name(lines: &[String]) -> BTreeMap<String, Vec<u64>> {
 /// Each name's numbers are 0, 1, 2 ... without gap or repetition.
 pub fn assert_complete(map: &BTreeMap<String, Vec<u64>>) {
     for (name, numbers) in map {
-        for (i, n) in numbers.iter().enumerate() {
-            assert_eq!(*n, i as u64, "{name}: record {i} is missing, doubled or out of order");
-        }
+        let Some(i) = (0..numbers.len()).find(|i| numbers[*i] != *i as u64) else { continue };
+        let around = &numbers[i.saturating_sub(3)..numbers.len().min(i + 20)];
+        let mut sorted = numbers.clone();
+        sorted.sort_unstable();
+        let all = numbers.len() as u64;
+        let what = match sorted.windows(2).find(|w| w[0] == w[1]) {
+            Some(twice) => format!("record {} stands there twice", twice[0]),
+            None if sorted.last() == Some(&(all - 1)) => "they are all there, once, out of order".into(),
+            None => format!("{} are missing", sorted.last().map_or(0, |last| last + 1 - all)),
+        };
+        panic!("{name}: record {i} of {all} is not in its place: {what}; {around:?}");
     }
 }
 
