@@ -140,6 +140,8 @@ pub(crate) struct Flusher<'a> {
     delay_ns: u64,
     /// This process met a limit of its own; another one may get on.
     hampered: bool,
+    /// The file was another segment's.
+    contended: bool,
     dirty_ns: Option<u64>,
     /// Bytes were written to the file since its last sync; and the archives have been synced in this turn.
     unsynced: bool,
@@ -200,6 +202,7 @@ impl<'a> Flusher<'a> {
             retry_ns: 0,
             delay_ns: 0,
             hampered: false,
+            contended: false,
             dirty_ns: None,
             unsynced: true,
             archives_synced: false,

@@ -65,6 +65,8 @@ pub enum OnStart {
     Append,
     /// It is rotated first.
     Rotate,
+    /// It is emptied first: what was in it is gone. Records that a killed process has left in memory, and what it had written, stay.
+    Truncate,
 }
 
 /// Puts the full log file (the first path) away under the name of its archive (the second): moves it, packs it, or takes it elsewhere.

@@ -19,13 +19,19 @@ fn child_role() {
     let path = std::env::var(LOG).unwrap();
     let name = std::env::var(NAME).unwrap();
     match role.as_str() {
-        "write until killed" => {
-            let log = Options::new(&path).rotate_at("S").max_bytes(20_000).open().unwrap();
+        "write until killed" | "write until killed, emptied" => {
+            let options = Options::new(&path);
+            let log = match role.as_str() {
+                "write until killed" => options.rotate_at("S").max_bytes(20_000),
+                _ => options.on_start(OnStart::Truncate),
+            };
+            let log = log.open().unwrap();
             let mut w = log.writer().unwrap();
+            let note = common::Noted::create(format!("{path}-{name}"));
             for i in 0u64.. {
                 w.append(format!("{name} {i} {:100}", i).as_bytes()).unwrap();
                 // What is written by then was acknowledged.
-                std::fs::write(format!("{path}-{name}"), i.to_string()).unwrap();
+                note.set(i);
             }
         }
         other => panic!("no such role: {other}"),
@@ -160,6 +166,38 @@ fn a_log_that_rotates_at_the_start_does_so_for_its_first_process_only() {
         drop(options().open().unwrap());
         assert_eq!(archives(&place.log()).len(), 2, "{names:?}: the next start rotates again");
     }
+}
+
+#[test]
+fn a_log_that_is_emptied_at_the_start_is_so_for_its_first_process_only() {
+    let place = Place::new();
+    std::fs::write(place.log(), "before\n").unwrap();
+    let options = || place.options().on_start(OnStart::Truncate);
+    let first = options().open().unwrap();
+    first.writer().unwrap().append(b"first").unwrap();
+    let second = options().open().unwrap();
+    second.writer().unwrap().append(b"second").unwrap();
+    second.flush(LONG).unwrap();
+    assert_eq!(text(&place.log()), "first\nsecond\n");
+    drop((first, second));
+    drop(place.options().open().unwrap());
+    assert_eq!(text(&place.log()), "first\nsecond\n");
+    let mut killed = place.child("write until killed, emptied", "p");
+    until(LONG, "it writes", || text(&place.log()).starts_with("p 0 "));
+    killed.kill();
+    let acknowledged: u64 = text(&place.path().join("app.log-p")).parse().unwrap_or(0);
+    let next = options().open().unwrap();
+    next.writer().unwrap().append(b"next").unwrap();
+    next.flush(LONG).unwrap();
+    let all = text(&place.log());
+    assert!(all.starts_with("p 0 ") && all.ends_with("\nnext\n"), "nothing of the killed one's is gone");
+    assert!(all.lines().count() as u64 > acknowledged, "{acknowledged}");
+    drop(next);
+    drop(options().open().unwrap());
+    assert_eq!(text(&place.log()), "");
+    assert!(archives(&place.log()).is_empty());
+    let refused = place.options().on_start(OnStart::Truncate).direct(true).check().unwrap_err().to_string();
+    assert!(refused.contains("are not emptied at the start"), "{refused}");
 }
 
 #[test]

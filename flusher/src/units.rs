@@ -268,12 +268,13 @@ pub fn show_names(names: &Names) -> String {
     }
 }
 
-/// `append` or `rotate`.
+/// `append`, `rotate` or `truncate`.
 pub fn on_start(text: &str) -> Result<OnStart, String> {
     match text {
         "append" => Ok(OnStart::Append),
         "rotate" => Ok(OnStart::Rotate),
-        _ => Err("use append or rotate".into()),
+        "truncate" => Ok(OnStart::Truncate),
+        _ => Err("use append, rotate or truncate".into()),
     }
 }
 

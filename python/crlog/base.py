@@ -244,9 +244,7 @@ class ConcurrentHandler(logging.Handler):
         # An interpreter that is being taken down can compute them no more, but destructors still log.
         options = self._options_before if _is_finalizing() and self._options_before else self._log_options()
         self._options_before = options
-        if self.mode.startswith(("w", "x")) and not self._has_begun:
-            self._begin_anew(options)
-        log = _crlog.Log(self.baseFilename, options)
+        log = _crlog.Log(self.baseFilename, options if self._has_begun else self._options_at_first(options))
         self._has_begun = True
         self._rotations_at_open = log.rotations()
         if self.debug:
@@ -262,16 +260,15 @@ class ConcurrentHandler(logging.Handler):
         _close_with_the_worker(self)
         return log
 
-    def _begin_anew(self, options: dict[str, Any]) -> None:
+    def _options_at_first(self, options: dict[str, Any]) -> dict[str, Any]:
         """Modes "w" and "x", for the first process of a log, once for a handler and all its copies."""
+        if self.mode.startswith("w") and not options.get("direct"):
+            return {"on_start": "truncate", **options}
         place: dict[str, Any] = {name: options[name] for name in ("segment", "lock_dir") if name in options}
-        if _crlog.is_open(self.baseFilename, place):
-            return
-        if self.mode.startswith("x"):
+        if self.mode.startswith("x") and not _crlog.is_open(self.baseFilename, place):
             os.close(os.open(self.baseFilename, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
             os.unlink(self.baseFilename)
-        elif os.path.exists(self.baseFilename):
-            os.truncate(self.baseFilename, 0)
+        return options
 
     def flush(self) -> None:
         """Waits until all that any process logged before this call is in the file; ``flush_timeout`` seconds at most, then

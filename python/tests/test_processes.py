@@ -244,6 +244,46 @@ def test_ctrl_c_ends_a_call_that_waits_for_room(log: Path, python: Python) -> No
     assert second == "interrupted True" and third == "True"
 
 
+def test_processes_that_begin_anew_at_once_empty_the_file_once(log: Path, python: Python) -> None:
+    """Mode "w": whoever comes a little later must not take what the first one has written."""
+    done = python(
+        """
+        import logging, os, sys, crlog
+        path, workers = sys.argv[1], 4
+        for round in range(40):
+            with open(path, "w") as file:
+                file.write("old\\n")
+            start, logged, end = os.pipe(), os.pipe(), os.pipe()
+            for worker in range(workers):
+                if os.fork() == 0:
+                    os.close(start[1]), os.close(end[1])
+                    os.read(start[0], 1)
+                    h = crlog.ConcurrentRotatingFileHandler(path, "w")
+                    h.emit(logging.makeLogRecord({"msg": str(worker)}))
+                    h.flush()
+                    os.write(logged[1], b"x")
+                    os.read(end[0], 1)
+                    h.close()
+                    os._exit(0)
+            os.close(start[1])
+            got = 0
+            while got < workers:
+                got += len(os.read(logged[0], workers))
+            with open(path) as file:
+                found = sorted(file.read().split())
+            if found != ["0", "1", "2", "3"]:
+                print(round, found)
+            os.close(end[1])
+            for _ in range(workers):
+                assert os.wait()[1] == 0
+            for fd in (start[0], *logged, end[0]):
+                os.close(fd)
+        """,
+        log,
+    )
+    assert done.stdout == ""
+
+
 def test_daemon_threads_that_log_at_the_end_harm_nobody(log: Path, python: Python) -> None:
     python(
         """

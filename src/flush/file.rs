@@ -40,7 +40,12 @@ impl Flusher<'_> {
                 self.first_file()?;
                 return self.rotate_at_start();
             }
-            let file = self.open(Create::IfMissing)?;
+            let file = self.open(Create::IfMissing);
+            self.contended |= matches!(file, Err(Trouble::Busy));
+            let file = file?;
+            if found == Found::Nothing && self.empties_at_start() {
+                file.truncate(0).map_err(|e| Trouble::Io("truncate", e))?;
+            }
             self.arm(&file);
             self.adopt(file, 1)?;
             return self.rotate_at_start();

@@ -130,10 +130,18 @@ impl Flusher<'_> {
         }
     }
 
+    /// Not where the segment took the place of another one, or was made by somebody who did not know of another one.
+    fn begins_the_log(&self) -> bool {
+        self.at.is_first_segment() && !self.contended
+    }
+
+    pub(super) fn empties_at_start(&self) -> bool {
+        self.config.on_start == OnStart::Truncate && self.begins_the_log()
+    }
+
     /// The first file of a new log.
     pub(super) fn rotate_at_start(&mut self) -> Result<(), Trouble> {
-        let first = self.at.is_first_segment();
-        if self.config.on_start == OnStart::Rotate && first && self.cell.end > 0 {
+        if self.config.on_start == OnStart::Rotate && self.begins_the_log() && self.cell.end > 0 {
             return self.rotate(self.config.policy.stage());
         }
         Ok(())

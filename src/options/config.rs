@@ -145,6 +145,7 @@ impl Config {
             | u64::from(self.index) << 3
             | (self.notes as u64) << 8
             | u64::from(self.on_start == OnStart::Rotate) << 4
+            | u64::from(self.on_start == OnStart::Truncate) << 7
             | u64::from(self.empty_files) << 5
             | u64::from(self.policy.direct) << 6
             | (self.escape as u64) << 16
@@ -209,6 +210,11 @@ impl Config {
         if self.policy.direct && self.policy.names == Scheme::Numbered {
             let names = "names that change cannot be had directly: choose dated ones, or a template with {date} or {seq}";
             return Err(OpenError::option(names.into()));
+        }
+        if self.policy.direct && self.on_start == OnStart::Truncate {
+            let start =
+                "files that have their own names from the beginning are not emptied at the start: rotate";
+            return Err(OpenError::option(start.into()));
         }
         Ok(())
     }
@@ -345,7 +351,11 @@ impl Config {
             },
             rotate_at,
             template,
-            on_start: if w[13] & 16 == 0 { OnStart::Append } else { OnStart::Rotate },
+            on_start: match (w[13] & 16, w[13] & 128) {
+                (0, 0) => OnStart::Append,
+                (0, _) => OnStart::Truncate,
+                _ => OnStart::Rotate,
+            },
             empty_files: w[13] & 32 != 0,
             keep: Keep { age: Duration::from_nanos(w[16]), bytes: w[17], min_free: w[18] },
             compress: Compression::decode(w[14]),

@@ -121,7 +121,8 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "on_start",
         also: &[],
-        help: "What the first process does with a log file that is there: append, or rotate it first [default: append]",
+        help: "What the first process does with a log file that is there: append, rotate it first, or truncate it: what was in it \
+               is gone [default: append]",
         example: "\"rotate\"",
         default: Default::Is("\"append\""),
         reader: |g| word(g, units::on_start, Options::on_start),

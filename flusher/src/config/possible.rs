@@ -38,7 +38,7 @@ fn missing(settings: &Settings) -> Vec<Problem> {
         _ => at_times || settings.is_true("direct"),
     };
     let never = settings.get("max_bytes").is_some_and(|(limit, _)| limit.value == Value::Number(0));
-    let rotates = [("max_bytes", !never), ("rotate_at", at_times), ("on_start", !is("on_start", "append"))];
+    let rotates = [("max_bytes", !never), ("rotate_at", at_times), ("on_start", is("on_start", "rotate"))];
     // A slip of the pen that would cost all that is in the log.
     let emptied = rotates.into_iter().filter(|(_, rotates)| *rotates && !dated && !has("backups"));
     let emptied =
