@@ -72,12 +72,13 @@ fn a_log_is_dropped_in_time_while_others_write_without_a_pause() {
     let mut w = log.writer().unwrap();
     w.append(b"p 0").unwrap();
     log.flush(Duration::from_secs(5)).unwrap();
+    until(Duration::from_secs(10), "this process flushes", || log.stats().flusher.is_some());
     let _others: Vec<_> = (0..3).map(|i| place.child("write for ever", &format!("q{i}"))).collect();
     until(Duration::from_secs(10), "the others' records", || log.stats().counters.records > 10_000);
     assert_eq!(log.stats().flusher.unwrap().pid, u64::from(std::process::id()));
     let start = Instant::now();
     within(Duration::from_secs(10), move || drop((w, log)));
-    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
 }
 
 #[test]

@@ -159,9 +159,7 @@ impl SegmentObject {
             }
         };
         done.map_err(|e| match e.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-                no_room(&self.path, len)
-            }
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => no_room(&self.path, len),
             _ => FileError::io("reserve room for", &self.path, e).into(),
         })
     }
