@@ -32,9 +32,9 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::ring::journal;
 use crate::ring::layout::{Geometry, LAYOUT_VERSION, MAGIC, header as at, word};
 use crate::ring::mem::Mem;
+use crate::ring::reclaim;
 use crate::sys::byte;
 use crate::sys::{self, FileError, LockFile, MapError, Mapping, SegmentKind, SegmentObject, Shown};
 
@@ -354,7 +354,7 @@ fn join(
     }
     let mapping = object.map(header.geometry.segment_bytes())?;
     if report.other_boot {
-        journal::distrust(&mapping);
+        reclaim::after_a_crash(&mapping, header.geometry);
     }
     Ok((Segment { mapping, header }, report))
 }

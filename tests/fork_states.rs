@@ -183,7 +183,9 @@ fn executes_in_a_child(options: Options) {
         let mut w = log.writer().unwrap();
         line(&mut w, "heir", 0, 1);
         log.flush(LONG).unwrap();
-        assert_eq!(log.stats().flusher.unwrap().pid, u64::from(std::process::id()));
+        until(LONG, "its turn", || {
+            log.stats().flusher.is_some_and(|f| f.pid == u64::from(std::process::id()))
+        });
         signal(pid, libc::SIGKILL);
         signal(spawned.id() as i32, libc::SIGKILL);
     });

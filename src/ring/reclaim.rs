@@ -35,6 +35,20 @@ pub fn take_over<M: Mem>(mem: &M, geometry: Geometry) -> TakeOver {
     TakeOver { drainer, found }
 }
 
+/// After a crash of the whole machine each page of a mapped file can be of another age. Nothing is drained of a chunk that holds
+/// nothing, whatever its drain word says: left as it is, records that somebody writes there before the first take-over would
+/// pass for drained. The caller is alone with the segment.
+pub fn after_a_crash<M: Mem>(mem: &M, geometry: Geometry) {
+    let (commit, _) = journal::read(mem);
+    for chunk in 0..geometry.chunks() {
+        let state = State(mem.load(geometry.state(chunk), Relaxed));
+        if state.phase() == Some(Phase::Free) {
+            mem.store(geometry.drain(chunk), DrainWord::new(0, 0, commit, state.generation()).0, Relaxed);
+        }
+    }
+    journal::distrust(mem);
+}
+
 impl Drainer {
     /// Decides what of a chunk is in the file, and writes that down in a form that no later batch
     /// number can reinterpret.

@@ -1,7 +1,8 @@
 use super::super::append::{Parts, Producer, Refused};
-use super::super::layout::{Geometry, Phase, State, word};
+use super::super::layout::{DrainWord, Geometry, Phase, State, word};
 use super::super::mem::Mem;
 use super::super::model::{Flusher, PlainMem, chunks_in_use};
+use super::super::reclaim::after_a_crash;
 use super::super::sweep::Piece;
 use super::{SMALL, append, drain_all, line, lines, segment};
 use core::sync::atomic::Ordering::Relaxed;
@@ -242,4 +243,21 @@ fn a_count_beyond_what_a_chunk_can_hold_is_survived() {
         assert!(text.contains("other\n"));
         assert_eq!(chunks_in_use(&mem, SMALL), 0, "{phase:?}");
     }
+}
+
+#[test]
+fn after_a_crash_of_the_machine_old_drain_words_swallow_no_new_record() {
+    let mem = segment(SMALL);
+    // The page of the states is older than that of the drain words: these are of records that were drained.
+    for chunk in 0..SMALL.chunks() {
+        mem.store(SMALL.drain(chunk), DrainWord::new(3, 3, 7, 0).0, Relaxed);
+    }
+    after_a_crash(&mem, SMALL);
+    let mut p = Producer::new(SMALL, 0, 0);
+    for text in ["new 0", "new 1"] {
+        append(&mut p, &mem, text).unwrap();
+    }
+    let mut file = Vec::new();
+    drain_all(&mem, SMALL, &mut file);
+    assert_eq!(lines(&file), ["new 0", "new 1"]);
 }
