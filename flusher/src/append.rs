@@ -107,7 +107,7 @@ impl Appender {
 }
 
 /// Waits until everything is in the file, however long it takes, and says what it waits for. After a
-/// signal no longer than [`PATIENCE`].
+/// signal no longer than five seconds.
 pub fn drain(log: &Log, interrupt: &Interrupt, console: Console) -> Result<(), Failure> {
     let begun = Instant::now();
     let mut patience = PATIENCE;
