@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{LOG, NAME, Place, ROLE, assert_complete, by_name, until};
+use common::{LOG, Place, ROLE, assert_complete, by_name, names, until};
 use crlog::{Compression, Log, Names, OnStart, Options};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -23,7 +23,7 @@ fn options(path: &Path) -> Options {
 #[test]
 fn child_role() {
     let Ok(role) = std::env::var(ROLE) else { return };
-    let (path, name) = (std::env::var(LOG).unwrap(), std::env::var(NAME).unwrap());
+    let path = std::env::var(LOG).unwrap();
     let log = match role.as_str() {
         "write until killed" => options(path.as_ref()).max_bytes(20_000).link(&path).index(true),
         "write by seconds until killed" => {
@@ -31,25 +31,7 @@ fn child_role() {
         }
         other => panic!("no such role: {other}"),
     };
-    let log = log.open().unwrap();
-    let mut w = log.writer().unwrap();
-    let note = common::Noted::create(format!("{path}-{name}"));
-    for i in 0u64.. {
-        w.append(format!("{name} {i} {i:100}").as_bytes()).unwrap();
-        // What is written by then was acknowledged.
-        note.set(i);
-    }
-}
-
-/// Names of all files of the log, as they sort.
-fn names(dir: &Path) -> Vec<String> {
-    let mut names: Vec<String> = std::fs::read_dir(dir)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| !name.starts_with('.') && !name.starts_with("app.log-"))
-        .collect();
-    names.sort();
-    names
+    common::write_until_killed(log);
 }
 
 fn put(log: &Log, text: &str) {

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{LOG, NAME, Place, ROLE, assert_complete, by_name, until};
+use common::{LOG, Place, ROLE, assert_complete, by_name, names, until};
 use crlog::{Compression, Log, Names, OnStart, Options};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -22,27 +22,9 @@ fn template(text: &str) -> Names {
 #[test]
 fn child_role() {
     let Ok(role) = std::env::var(ROLE) else { return };
-    let (path, name) = (std::env::var(LOG).unwrap(), std::env::var(NAME).unwrap());
     let names = if role == "write dated until killed" { DATED } else { NUMBERED };
-    let log = Options::new(&path).names(template(names)).max_bytes(20_000).backups(1_000).open().unwrap();
-    let mut w = log.writer().unwrap();
-    let note = common::Noted::create(format!("{path}-{name}"));
-    for i in 0u64.. {
-        w.append(format!("{name} {i} {i:100}").as_bytes()).unwrap();
-        // What is written by then was acknowledged.
-        note.set(i);
-    }
-}
-
-/// Names of all files of the log, as they sort.
-fn names(dir: &Path) -> Vec<String> {
-    let mut names: Vec<String> = std::fs::read_dir(dir)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| !name.starts_with('.') && !name.starts_with("app.log-"))
-        .collect();
-    names.sort();
-    names
+    let log = Options::new(std::env::var(LOG).unwrap());
+    common::write_until_killed(log.names(template(names)).max_bytes(20_000).backups(1_000));
 }
 
 /// What is in all files of the log, the oldest first.

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{LOG, NAME, Place, ROLE, assert_complete, by_name, until};
+use common::{LOG, Place, ROLE, assert_complete, by_name, until};
 use crlog::{Names, OnStart, Options};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,26 +16,12 @@ const LONG: Duration = Duration::from_secs(20);
 #[test]
 fn child_role() {
     let Ok(role) = std::env::var(ROLE) else { return };
-    let path = std::env::var(LOG).unwrap();
-    let name = std::env::var(NAME).unwrap();
-    match role.as_str() {
-        "write until killed" | "write until killed, emptied" => {
-            let options = Options::new(&path);
-            let log = match role.as_str() {
-                "write until killed" => options.rotate_at("S").max_bytes(20_000),
-                _ => options.on_start(OnStart::Truncate),
-            };
-            let log = log.open().unwrap();
-            let mut w = log.writer().unwrap();
-            let note = common::Noted::create(format!("{path}-{name}"));
-            for i in 0u64.. {
-                w.append(format!("{name} {i} {:100}", i).as_bytes()).unwrap();
-                // What is written by then was acknowledged.
-                note.set(i);
-            }
-        }
+    let options = Options::new(std::env::var(LOG).unwrap());
+    common::write_until_killed(match role.as_str() {
+        "write until killed" => options.rotate_at("S").max_bytes(20_000),
+        "write until killed, emptied" => options.on_start(OnStart::Truncate),
         other => panic!("no such role: {other}"),
-    }
+    });
 }
 
 /// The archives of a log with dated names and what is in them.

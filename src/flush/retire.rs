@@ -170,10 +170,7 @@ impl Flusher<'_> {
             self.drainer.prepare(self.at.mem());
             if batch.bytes > 0 {
                 match self.append_to_successor() {
-                    Ok(next) if !taken_by.iter().any(|known| Arc::ptr_eq(known, &next)) => {
-                        taken_by.push(next);
-                    }
-                    Ok(_) => {}
+                    Ok(next) => taken_by.push(next),
                     Err(trouble) => {
                         self.drainer.abort(self.at.mem());
                         return Err(trouble);
@@ -186,6 +183,7 @@ impl Flusher<'_> {
         }
         // A writer goes on behind them in whatever segment is the last one then: if that one was removed, too, in
         // another one than they are in.
+        taken_by.dedup_by(|a, b| Arc::ptr_eq(a, b));
         for next in taken_by {
             next.0.flush(PASSED_ON);
         }

@@ -26,6 +26,29 @@ impl Noted {
     }
 }
 
+/// A role: writes its name, a number and some bytes, and notes beside the log how far it is: that was acknowledged.
+pub fn write_until_killed(options: crlog::Options) {
+    let (path, name) = (std::env::var(LOG).unwrap(), std::env::var(NAME).unwrap());
+    let log = options.open().unwrap();
+    let mut w = log.writer().unwrap();
+    let note = Noted::create(format!("{path}-{name}"));
+    for i in 0u64.. {
+        w.append(format!("{name} {i} {i:100}").as_bytes()).unwrap();
+        note.set(i);
+    }
+}
+
+/// Names of all files of the log `app.log` in its directory, as they sort.
+pub fn names(dir: &Path) -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| !name.starts_with('.') && !name.starts_with("app.log-"))
+        .collect();
+    names.sort();
+    names
+}
+
 /// A directory of its own for a log; on drop the segment is drained and removed.
 pub struct Place {
     dir: tempfile::TempDir,

@@ -121,18 +121,24 @@ impl Mapping {
         Ok(Mapping { base, len, file, id: file_id(&stat), path, _pages: pages })
     }
 
-    /// Maps the vetted object `file` by its name, and proves that the name still meant it.
-    pub(super) fn named(id: &str, path: &Path, file: File, len: usize) -> Result<Mapping, MapError> {
+    /// Maps the vetted object `file`, which is `id`, by its name, and proves that the name still meant it.
+    pub(super) fn named(
+        name: &str,
+        path: &Path,
+        file: File,
+        id: FileId,
+        len: usize,
+    ) -> Result<Mapping, MapError> {
         // The crate keeps a descriptor of its own.
-        let mut shmem = plugged(|| ShmemConf::new().os_id(id).open()).map_err(|e| {
+        let mut shmem = plugged(|| ShmemConf::new().os_id(name).open()).map_err(|e| match id_at(path) {
+            Ok(now) if now == Some(id) => failed("map", path, e),
             // Another object that somebody is just making, say.
-            let named = file_id_of(&file).is_ok_and(|id| id_at(path).is_ok_and(|now| now == Some(id)));
-            if named { failed("map", path, e) } else { FileError::Unstable { path: path.into() }.into() }
+            _ => FileError::Unstable { path: path.into() }.into(),
         })?;
         shmem.set_owner(false);
         let mapping = Mapping::new(path, file, Pages::Named(shmem), len)?;
         match id_at(path) {
-            Ok(now) if now == Some(mapping.id) => mapping.populated(),
+            Ok(now) if now == Some(id) => mapping.populated(),
             Ok(_) => Err(FileError::Unstable { path: path.into() }.into()),
             Err(e) => Err(FileError::io("inspect", path, e).into()),
         }
@@ -156,10 +162,6 @@ impl Mapping {
             Err(e) => Err(FileError::io("have memory for", &self.path, e).into()),
         }
     }
-}
-
-fn file_id_of(file: &File) -> io::Result<FileId> {
-    Ok(file_id(&fstat(file)?))
 }
 
 fn failed(doing: &'static str, path: &Path, error: ShmemError) -> MapError {

@@ -145,7 +145,7 @@ impl SegmentObject {
             return Err(MapError::Short { path: (&self.path).into(), found, needed: len as u64 });
         }
         match self.kind {
-            SegmentKind::Shm => Mapping::named(&self.name, &self.path, self.file, len),
+            SegmentKind::Shm => Mapping::named(&self.name, &self.path, self.file, self.id, len),
             SegmentKind::File(_) => Mapping::file(&self.path, self.file, len),
         }
     }
