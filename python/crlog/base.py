@@ -16,6 +16,9 @@ from typing import Any, Callable, Iterable
 
 from . import _crlog
 
+# How long a process that was asked to end by a signal, and caught it, may take in all to leave its log after each record, in
+# seconds; after that it only waits for each record to be in the file.
+LEAVING_SECONDS = 0.5
 # How long flush() and close() wait for the flusher unless the handler says something else, in seconds.
 FLUSH_TIMEOUT = 30.0
 
@@ -125,7 +128,8 @@ class ConcurrentHandler(logging.Handler):
 
     def _reset(self) -> None:
         self._log: _crlog.Log | None = None
-        self._write: Callable[[int, str | bytes], None] = self._open_and_write
+        self._write: Callable[[int, str | bytes], bool] = self._open_and_write
+        self._leaving_seconds = LEAVING_SECONDS
         self._rotations_at_open = 0
         self._closed_once = False
         self._options_before: dict[str, Any] | None = None
@@ -149,25 +153,29 @@ class ConcurrentHandler(logging.Handler):
         try:
             message = self.format(record)
             try:
-                self._write(record.levelno, message)
+                may_be_last = self._write(record.levelno, message)
             except UnicodeError:
-                self._write(record.levelno, self._encoded(message))
+                may_be_last = self._write(record.levelno, self._encoded(message))
+            if may_be_last:
+                self._leave()
         except Exception:
             self.handleError(record)
 
     def do_write(self, msg: str) -> None:
         """Writes a text as one record."""
-        self._write(logging.INFO, msg)
+        if self._write(logging.INFO, msg):
+            self._leave()
 
-    def _open_and_write(self, level: int, message: str | bytes) -> None:
+    def _open_and_write(self, level: int, message: str | bytes) -> bool:
         self._opened()
-        self._write(level, message)
+        may_be_last = self._write(level, message)
         if self._closed_once and _is_finalizing():
             self.close()  # nobody will do it later
+        return may_be_last
 
-    def _encode_and_write(self, level: int, message: str | bytes) -> None:
+    def _encode_and_write(self, level: int, message: str | bytes) -> bool:
         log = self._log or self._opened()
-        log.write(level, message if isinstance(message, bytes) else self._encoded(message))
+        return log.write(level, message if isinstance(message, bytes) else self._encoded(message))
 
     def _encoded(self, message: str | bytes) -> bytes:
         if isinstance(message, bytes):
@@ -264,8 +272,7 @@ class ConcurrentHandler(logging.Handler):
         """Modes "w" and "x", for the first process of a log, once for a handler and all its copies."""
         if self.mode.startswith("w") and not options.get("direct"):
             return {"on_start": "truncate", **options}
-        place: dict[str, Any] = {name: options[name] for name in ("segment", "lock_dir") if name in options}
-        if self.mode.startswith("x") and not _crlog.is_open(self.baseFilename, place):
+        if self.mode.startswith("x") and not _crlog.is_open(self.baseFilename, self._place()):
             os.close(os.open(self.baseFilename, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
             os.unlink(self.baseFilename)
         return options
@@ -283,6 +290,16 @@ class ConcurrentHandler(logging.Handler):
         if log is not None:
             log.sync(self.flush_timeout)
 
+    def _leave(self) -> None:
+        """The process caught a signal that asks it to end, and may put back the signal's default action and raise it again, as
+        uvicorn does: nothing runs after that. Its last record is in the file; the log's memory must not stay."""
+        log = self._log
+        if log is not None and self._leaving_seconds > 0:
+            begun = time.monotonic()
+            self._write, self._log = self._open_and_write, None
+            del log
+            self._leaving_seconds -= time.monotonic() - begun
+
     def close(self) -> None:
         """Flushes and leaves the log. A record that is logged later opens it again."""
         log = getattr(self, "_log", None)
@@ -292,7 +309,19 @@ class ConcurrentHandler(logging.Handler):
             finally:
                 self._write, self._log, self._closed_once = self._open_and_write, None, True
                 del log  # the last one leaves; who is the last of all processes drains the ring
+        else:
+            self._recover()
         logging.Handler.close(self)
+
+    def _recover(self) -> None:
+        """Writes what killed children left in memory, of a log that this process did not open itself."""
+        if hasattr(self, "options"):
+            _crlog.recover(self.baseFilename, self._place())
+
+    def _place(self) -> dict[str, Any]:
+        """Where the log's memory is, of its options."""
+        options = self._options_before if _is_finalizing() and self._options_before else self._log_options()
+        return {name: options[name] for name in ("segment", "lock_dir") if name in options}
 
     def doRollover(self) -> None:
         """Rotates now, whoever the flusher is, and waits until it is done."""

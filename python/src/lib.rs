@@ -7,6 +7,8 @@
 mod errors;
 mod log;
 mod options;
+mod shared;
+mod signals;
 
 use pyo3::prelude::*;
 use std::ffi::OsString;
@@ -24,6 +26,7 @@ fn run_tool(py: Python<'_>, flusher: bool, arguments: Vec<OsString>, again: Vec<
 
 #[pymodule]
 fn _crlog(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    signals::watch_forks();
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     m.add("CrlogError", m.py().get_type::<errors::CrlogError>())?;
     m.add("RecordTooLong", m.py().get_type::<errors::RecordTooLong>())?;
@@ -33,5 +36,6 @@ fn _crlog(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(options::option_names, m)?)?;
     m.add_function(wrap_pyfunction!(log::stat, m)?)?;
     m.add_function(wrap_pyfunction!(log::is_open, m)?)?;
+    m.add_function(wrap_pyfunction!(log::recover, m)?)?;
     m.add_function(wrap_pyfunction!(run_tool, m)?)
 }

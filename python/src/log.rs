@@ -1,31 +1,36 @@
 //! A log as a Python object.
 
-use crate::{errors, options};
+use crate::shared::Shared;
+use crate::signals::Outlook;
+use crate::{errors, options, signals};
 use crlog::{AppendError, FlushError, Interrupt, OpenError, Options, Severity, Writer};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// More writers than this at one time are made for one record each.
-const WRITERS_MAX: usize = 64;
 /// How long handlers of signals wait while a call waits.
 const PIECE: Duration = Duration::from_millis(200);
+/// How long a call waits for the process to end once a signal has closed the log.
+const END_SECONDS: Duration = Duration::from_secs(10);
+/// How long a record that may be the last of its process is waited for.
+const SETTLE: Duration = Duration::from_millis(250);
 /// No wait is longer; a year, so that the arithmetic of clocks holds.
 const SECONDS_MAX: f64 = 365.0 * 86400.0;
 
 /// A log that this process writes to.
 #[pyclass(frozen, module = "crlog._crlog")]
 pub struct Log {
-    /// There until this is dropped.
-    log: Option<crlog::Log>,
-    /// Writers that nobody uses at this moment. Locked for some nanoseconds, never while anything waits, and nobody waits
-    /// for it: who does not get it makes a writer for one record. With the interpreter's lock held that does not happen.
-    writers: Mutex<Vec<Writer>>,
+    shared: Arc<Shared>,
     /// What a handler of a signal raised while a call waited.
     raised: Arc<Mutex<Option<PyErr>>>,
     interrupt: Interrupt,
+    /// Whether threads of ours may be in this process.
+    may_thread: bool,
+    /// A record that was waited for took too long.
+    is_slow: AtomicBool,
 }
 
 #[pymethods]
@@ -36,6 +41,7 @@ impl Log {
         let argv = py.import("sys").and_then(|sys| sys.getattr("argv"));
         let name: Option<String> =
             argv.and_then(|argv| argv.get_item(0)).and_then(|first| first.extract()).ok();
+        let may_thread = options::may_thread(options)?;
         let mut options = options::read(path, options)?;
         if let Some(name) = name.as_deref().map(short).filter(|name| !name.is_empty()) {
             options = options.name(name);
@@ -43,26 +49,24 @@ impl Log {
         let log = py.detach(|| options.open()).map_err(|e| errors::open(&e))?;
         let raised = Arc::new(Mutex::new(None));
         let interrupt = interrupt(&raised);
-        Ok(Log { log: Some(log), writers: Mutex::new(Vec::new()), raised, interrupt })
+        let shared = Shared::new(log);
+        signals::arm(may_thread);
+        Ok(Log { shared, raised, interrupt, may_thread, is_slow: AtomicBool::new(false) })
     }
 
     /// Writes one record of a level of `logging`: text as UTF-8, or bytes, and the terminator. A record that the log's policy
-    /// drops because the ring is full is counted, and no error.
-    fn write(&self, py: Python<'_>, level: &Bound<'_, PyAny>, record: &Bound<'_, PyAny>) -> PyResult<()> {
+    /// drops because the ring is full is counted, and no error. True if the process was asked to end: this record, which may
+    /// be its last, is in the file, and the log is to be left.
+    fn write(&self, py: Python<'_>, level: &Bound<'_, PyAny>, record: &Bound<'_, PyAny>) -> PyResult<bool> {
         let bytes = match record.cast::<PyString>() {
             Ok(text) => text.to_str()?.as_bytes(), // no copy; UnicodeEncodeError for lone surrogates
             Err(_) => record.cast::<PyBytes>()?.as_bytes(),
         };
         // A record that somebody made by hand may have no level.
         let severity = level.extract().map_or(Severity::Info, severity);
-        let mut writer = match self.take() {
+        let mut writer = match self.shared.take() {
             Some(writer) => writer,
-            None => {
-                let log = self.log()?;
-                let mut writer = py.detach(|| log.writer()).map_err(|e| errors::open(&e))?;
-                writer.set_interrupt(Some(Arc::clone(&self.interrupt)));
-                writer
-            }
+            None => self.new_writer(py)?,
         };
         let done = if writer.log_at_once(severity, bytes) {
             Ok(())
@@ -70,9 +74,10 @@ impl Log {
             // The object is ours as long as the call lasts, and strings and bytes do not change.
             py.detach(|| writer.log(severity, bytes))
         };
-        self.give_back(writer);
+        self.shared.give_back(Some(writer));
+        signals::look_again(self.may_thread);
         match done {
-            Ok(()) | Err(AppendError::Full) => Ok(()),
+            Ok(()) | Err(AppendError::Full) => Ok(self.settle(py)),
             Err(AppendError::Interrupted) => Err(self.raised()),
             Err(e) => Err(errors::append(e)),
         }
@@ -90,41 +95,78 @@ impl Log {
 
     /// Rotates now, and waits `seconds` at most until it is done.
     fn rotate(&self, py: Python<'_>, seconds: f64) -> PyResult<()> {
-        let log = self.log()?;
+        let log = self.log(py)?;
         py.detach(|| log.rotate(limit(seconds))).map_err(|e| errors::flush(&e))
     }
 
     /// Asks the flusher to look whether the file was moved.
-    fn reopen(&self) -> PyResult<()> {
-        self.log()?.request_reopen();
+    fn reopen(&self, py: Python<'_>) -> PyResult<()> {
+        self.log(py)?.request_reopen();
         Ok(())
     }
 
     /// Counters and all that can be seen of the log, as JSON.
     fn stat_json(&self, py: Python<'_>) -> PyResult<String> {
-        let log = self.log()?;
+        let log = self.log(py)?;
         Ok(py.detach(|| crlog_flusher::stat::to_json(&log.stats()).to_string()))
     }
 
     /// Rotations since the segment was made.
-    fn rotations(&self) -> PyResult<u64> {
-        Ok(self.log()?.stats().counters.rotations)
+    fn rotations(&self, py: Python<'_>) -> PyResult<u64> {
+        Ok(self.log(py)?.stats().counters.rotations)
     }
 
     /// Which options are not in force because the log was open already.
-    fn differences(&self) -> PyResult<Vec<String>> {
-        Ok(self.log()?.differences().iter().map(ToString::to_string).collect())
+    fn differences(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        Ok(self.log(py)?.differences().iter().map(ToString::to_string).collect())
     }
 
     /// Longest record in bytes, terminator included.
-    fn record_bytes_max(&self) -> PyResult<usize> {
-        Ok(self.log()?.record_bytes_max())
+    fn record_bytes_max(&self, py: Python<'_>) -> PyResult<usize> {
+        Ok(self.log(py)?.record_bytes_max())
     }
 }
 
 impl Log {
-    fn log(&self) -> PyResult<&crlog::Log> {
-        self.log.as_ref().ok_or_else(|| errors::CrlogError::new_err("the log is closed"))
+    /// The log; if a signal has closed it, the end of the process is waited for.
+    fn log(&self, py: Python<'_>) -> PyResult<crlog::Log> {
+        self.shared.log().map_or_else(
+            || {
+                py.detach(|| std::thread::sleep(END_SECONDS));
+                Err(errors::CrlogError::new_err(
+                    "the log is closed: a signal was to end this process, and did not",
+                ))
+            },
+            Ok,
+        )
+    }
+
+    /// Waits for the record that was just written to be in the file, if it may be the last of this process. Once that took too
+    /// long no record is waited for: what stops the flusher must not stop each call.
+    fn settle(&self, py: Python<'_>) -> bool {
+        let outlook = signals::outlook();
+        if outlook == Outlook::GoesOn || self.is_slow.load(Relaxed) {
+            return false;
+        }
+        let Some(log) = self.shared.log() else { return false };
+        let done = py.detach(|| log.flush(SETTLE)).is_ok();
+        self.is_slow.store(!done, Relaxed);
+        done && outlook == Outlook::Ending
+    }
+
+    /// For a call that found none.
+    fn new_writer(&self, py: Python<'_>) -> PyResult<Writer> {
+        let made = self.log(py).and_then(|log| py.detach(|| log.writer()).map_err(|e| errors::open(&e)));
+        match made {
+            Ok(mut writer) => {
+                writer.set_interrupt(Some(Arc::clone(&self.interrupt)));
+                Ok(writer)
+            }
+            Err(e) => {
+                self.shared.give_back(None);
+                Err(e)
+            }
+        }
     }
 
     /// Waits in pieces, so that handlers of signals run meanwhile.
@@ -134,10 +176,10 @@ impl Log {
         seconds: f64,
         wait: impl Fn(&crlog::Log, Duration) -> Result<(), FlushError> + Sync,
     ) -> PyResult<()> {
-        let (log, end) = (self.log()?, Instant::now() + limit(seconds));
+        let (log, end) = (self.log(py)?, Instant::now() + limit(seconds));
         loop {
             let left = end.saturating_duration_since(Instant::now());
-            match py.detach(|| wait(log, left.min(PIECE))) {
+            match py.detach(|| wait(&log, left.min(PIECE))) {
                 Ok(()) => return Ok(()),
                 Err(FlushError::Timeout { .. }) if left > PIECE => py.check_signals()?,
                 Err(FlushError::Timeout { reason, .. }) => {
@@ -152,34 +194,17 @@ impl Log {
         let raised = self.raised.lock().unwrap_or_else(PoisonError::into_inner).take();
         raised.unwrap_or_else(|| errors::append(AppendError::Interrupted))
     }
-
-    fn take(&self) -> Option<Writer> {
-        match self.writers.try_lock() {
-            Ok(mut writers) => writers.pop(),
-            Err(TryLockError::Poisoned(p)) => p.into_inner().pop(),
-            Err(TryLockError::WouldBlock) => None,
-        }
-    }
-
-    fn give_back(&self, writer: Writer) {
-        if let Ok(mut writers) = self.writers.try_lock()
-            && writers.len() < WRITERS_MAX
-        {
-            writers.push(writer);
-        }
-    }
 }
 
 impl Drop for Log {
     /// Leaving may wait for the flusher, and other threads go on meanwhile. If there is no interpreter any more, nobody needs to.
     fn drop(&mut self) {
-        let writers = std::mem::take(self.writers.get_mut().unwrap_or_else(PoisonError::into_inner));
-        let mut all = Some((writers, self.log.take()));
+        let mut parts = Some(self.shared.take_apart());
         let _ = Python::try_attach(|py| {
-            let all = all.take();
-            py.detach(|| drop(all));
+            let parts = parts.take();
+            py.detach(|| drop(parts));
         });
-        drop(all);
+        drop(parts);
     }
 }
 
@@ -234,4 +259,23 @@ pub fn stat(path: PathBuf, options: &Bound<'_, PyDict>) -> PyResult<Option<Strin
 #[pyfunction]
 pub fn is_open(path: PathBuf, options: &Bound<'_, PyDict>) -> PyResult<bool> {
     Ok(attach(path, options)?.is_some())
+}
+
+/// Writes to the file what processes that ended without leaving have left in memory of the log at `path`, and removes
+/// that memory; nothing if some process has the log open. True if there was something.
+#[pyfunction]
+pub fn recover(path: PathBuf, given: &Bound<'_, PyDict>) -> PyResult<bool> {
+    let Some(log) = attach(path.clone(), given)? else { return Ok(false) };
+    let py = given.py();
+    let found = py.detach(|| log.stats());
+    py.detach(|| drop(log));
+    if found.flusher.is_some() || found.producers.iter().any(|producer| producer.alive) {
+        return Ok(false);
+    }
+    let options = options::read(path, given)?;
+    match py.detach(|| options.recover()) {
+        Ok(crlog::Recovered::Done(_)) => Ok(true),
+        Ok(_) => Ok(false),
+        Err(e) => Err(errors::NotFlushed::new_err(e.to_string())),
+    }
 }

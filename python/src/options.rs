@@ -51,6 +51,11 @@ pub fn read(path: PathBuf, given: &Bound<'_, PyDict>) -> PyResult<Options> {
     Ok(options)
 }
 
+/// Whether threads of ours may be in this process.
+pub fn may_thread(given: &Bound<'_, PyDict>) -> PyResult<bool> {
+    given.get_item(THREAD)?.map_or(Ok(true), |value| value.extract())
+}
+
 /// A rotator that calls a function of Python with two paths.
 fn calling(function: Py<PyAny>) -> Rotator {
     Rotator::new(move |log: &Path, archive: &Path| {
