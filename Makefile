@@ -15,7 +15,7 @@ setup:
 
 # Everything but the model checker and the long runs: 10 minutes at most on 2 cores.
 test: setup
-	$(CARGO) test --workspace --features $(FEATURES) --no-fail-fast
+	CARGO="$(CARGO)" bash tests/run.sh --workspace --features $(FEATURES)
 	python/tests/run.sh
 
 # The Python package alone, in an environment of its own; ARGS go to pytest.

@@ -1,5 +1,6 @@
 //! Paths of logs.
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::path::{Path, PathBuf};
 
 /// The one name of a file, also where the library refuses it.
@@ -13,4 +14,11 @@ pub fn real_path(typed: &Path) -> PathBuf {
         (_, Ok(parent), Some(name)) => parent.join(name),
         _ => typed.to_owned(),
     }
+}
+
+/// Raises this process's limit of open files to what it may have: most systems allow few unless asked.
+pub fn allow_all_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    // Where it is refused, what needs more files says so when it has none left.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }

@@ -2,11 +2,12 @@
 
 use crate::args::PlaceArgs;
 use crate::console::{Console, Failure};
-use crate::units::show_count;
+use crate::units::{self, show_count, show_time};
 use clap::Args;
 use crlog::{Finding, Options, Reason, Severity, Span, Verdict};
 use serde_json::{Value, json};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Say whether a log is complete, or which records of which process are missing
 ///
@@ -14,7 +15,7 @@ use std::path::PathBuf;
 /// log is in use, with what is in shared memory. Only looks; may run while the log is written.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Exit status: 0 complete, 1 something is missing or damaged, 2 wrong arguments.\n\nExamples:\n  crlog verify app.log\n  crlog verify --json app.log | jq .findings"
+    after_help = "Exit status: 0 complete, 1 something is missing or damaged, 2 wrong arguments, 3 it cannot be said (the log changes too fast).\n\nExamples:\n  crlog verify app.log\n  crlog verify --json app.log | jq .findings"
 )]
 pub struct VerifyArgs {
     /// The log file
@@ -25,15 +26,24 @@ pub struct VerifyArgs {
     #[arg(long)]
     json: bool,
 
+    /// How long to try to see a log that is written and rotated in one state
+    #[arg(long, value_name = "TIME", value_parser = units::duration, default_value = "10s")]
+    timeout: Duration,
+
     #[command(flatten)]
     place: PlaceArgs,
 }
 
+/// Exit status when nothing can be said.
+const UNKNOWN: u8 = 3;
+
 /// Prints the verdict.
 pub fn main(args: &VerifyArgs, console: Console) -> Result<u8, Failure> {
     let options = args.place.apply(Options::new(&args.path).name("crlog verify"));
-    let verdict = options.verify().map_err(Failure::failed)?;
-    if verdict.files.is_empty() && !verdict.indexed && verdict.segment.is_none() {
+    crate::paths::allow_all_open_files();
+    let verdict = options.verify_within(args.timeout).map_err(Failure::failed)?;
+    let unsettled = verdict.findings.iter().any(|f| matches!(f, Finding::Unsettled { .. }));
+    if verdict.files.is_empty() && !verdict.indexed && verdict.segment.is_none() && !unsettled {
         return Err(Failure::failed(format!("there is no log {}", args.path.display())));
     }
     if args.json {
@@ -41,7 +51,7 @@ pub fn main(args: &VerifyArgs, console: Console) -> Result<u8, Failure> {
     } else {
         console.out(sentences(&verdict).join("\n").trim_end());
     }
-    Ok(u8::from(!verdict.is_complete()))
+    Ok(if unsettled { UNKNOWN } else { u8::from(!verdict.is_complete()) })
 }
 
 /// All of it, with the library's names.
@@ -120,6 +130,7 @@ fn finding_json(finding: &Finding) -> Value {
         }
         Finding::Skipped { records } => json!({"kind": "skipped", "records": records}),
         Finding::Torn { file } => json!({"kind": "torn", "file": file}),
+        Finding::Unsettled { limit } => json!({"kind": "unsettled", "seconds": limit.as_secs_f64()}),
         other => json!({"kind": format!("{other:?}")}),
     }
 }
@@ -141,12 +152,19 @@ fn hex(bytes: &[u8]) -> String {
 /// The verdict first, then one line for everything that is to be said.
 fn sentences(v: &Verdict) -> Vec<String> {
     let mut lines = vec![headline(v)];
-    lines.extend(v.findings.iter().map(|f| format!("  {}", in_words(f))));
+    let known = |f: &&Finding| !matches!(f, Finding::Unsettled { .. });
+    lines.extend(v.findings.iter().filter(known).map(|f| format!("  {}", in_words(f))));
     lines.extend(remarks(v).into_iter().map(|r| format!("  note: {r}")));
     lines
 }
 
 fn headline(v: &Verdict) -> String {
+    if let [Finding::Unsettled { limit }] = v.findings[..] {
+        return format!(
+            "completeness unknown: within {} the files were never all seen in one state, since they are rotated too fast; repeat it with a longer --timeout, or when the log is less busy",
+            show_time(limit)
+        );
+    }
     if !v.indexed {
         let what = if v.is_complete() { "nothing amiss is found" } else { "something is wrong" };
         return format!(

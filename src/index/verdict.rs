@@ -139,6 +139,12 @@ pub enum Finding {
         /// How many.
         records: u64,
     },
+    /// The files changed faster than all of them could be seen in one state within the limit. Nothing is said
+    /// about gaps: repeat it, with a longer limit or when the log is less busy.
+    Unsettled {
+        /// How long it was tried.
+        limit: std::time::Duration,
+    },
     /// A file does not end at the end of a record.
     Torn {
         /// Name of the file.

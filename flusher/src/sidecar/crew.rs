@@ -13,7 +13,6 @@ use crate::console::{Console, Failure};
 use crate::signals::{self, Wish};
 use crate::units::show_time;
 use crlog::{Control, Options};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -100,7 +99,7 @@ pub fn run(sources: Sources, logs: Vec<LogConfig>, console: Console) -> Result<u
     // Nobody hears it only when all have ended.
     signals::listen(move |wish| drop(wishes.send(News::Wished(wish)))).map_err(failed)?;
     crlog::Sidecar::explain_bus_errors().map_err(failed)?;
-    all_open_files();
+    crate::paths::allow_all_open_files();
     let members = Vec::new();
     let mut crew = Crew { sources, members, console, news, next: 0, stopping: false, failed: false };
     logs.into_iter().for_each(|log| crew.add(log));
@@ -276,13 +275,6 @@ impl Crew {
         member.told = text;
         member.pause = (member.pause * 2).min(PAUSE_MAX);
     }
-}
-
-/// Each log takes some open files, and most systems allow many only to those who ask.
-fn all_open_files() {
-    let limit = getrlimit(Resource::Nofile);
-    // Where it is refused, a log that finds none is tried again.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 fn say(console: Console, log: &LogConfig, text: &str) {

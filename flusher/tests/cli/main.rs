@@ -17,5 +17,6 @@ mod set;
 mod sidecar;
 mod stat;
 mod tail;
+mod test_runner;
 mod verify;
 mod zmq_pull;
