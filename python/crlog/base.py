@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import io
 import json
 import locale
@@ -28,8 +29,39 @@ _handlers: weakref.WeakSet[ConcurrentHandler] = weakref.WeakSet()
 
 
 def _in_the_child() -> None:
+    _end.has_begun, _end.waited_seconds = False, 0.0
     for handler in list(_handlers):
         handler._forget()
+
+
+class _ProcessEnd:
+    """What the end of this process has in common for all handlers: they wait as long as one of them may, in all."""
+
+    has_begun = False
+    waited_seconds = 0.0
+
+    def begin(self) -> None:
+        self.has_begun = True
+
+    def limit(self, seconds: float) -> float:
+        """How much of a handler's own limit is left; what has room in the file needs no more than a moment."""
+        return max(seconds - self.waited_seconds, min(seconds, 0.05))
+
+
+_end = _ProcessEnd()
+atexit.register(_end.begin)  # called before logging.shutdown, which was registered earlier
+
+
+def _is_called_by_shutdown() -> bool:
+    """Whether ``logging.shutdown`` is what called the caller, maybe through a subclass: it drops errors without a word."""
+    frame = sys._getframe(2)
+    for _ in range(3):
+        if frame.f_code is logging.shutdown.__code__:
+            return True
+        if frame.f_back is None:
+            break
+        frame = frame.f_back
+    return False
 
 
 if hasattr(os, "register_at_fork"):
@@ -39,7 +71,7 @@ if hasattr(os, "register_at_fork"):
 def _close_if_there(reference: weakref.ref[ConcurrentHandler]) -> None:
     handler = reference()
     if handler is not None:
-        handler.close()
+        handler._close_at_end()
 
 
 def _close_with_the_worker(handler: ConcurrentHandler) -> None:
@@ -56,8 +88,12 @@ class ConcurrentHandler(logging.Handler):
     """A handler whose records go into the ring of a log."""
 
     terminator = "\n"
-    #: Seconds that ``flush()`` and ``close()`` wait at most for what was logged to be in the file.
+    #: Seconds that ``flush()`` waits at most for what was logged to be in the file.
     flush_timeout = FLUSH_TIMEOUT
+    #: Seconds that ``close()`` and the end of the process wait for it; ``None``: 5, or 1 with ``overflow="drop"``.
+    close_timeout: float | None = None
+    #: Whether the end of the process says on standard error what could not be written.
+    report_at_exit = True
     # Kept for programs that look at them; nothing waits for a lock here.
     maxLockAttempts = 20
     lockPollInterval = 0.001
@@ -121,7 +157,9 @@ class ConcurrentHandler(logging.Handler):
         self.keep_file_open = keep_file_open
         self.overflow, self.durable, self.ring_size = overflow, durable, ring_size
         self.segment, self.strict_size = segment, strict_size
-        self.options = options
+        self.options = dict(options)
+        self.close_timeout = _seconds(self.options.pop("close_timeout", None))
+        self.report_at_exit = bool(self.options.pop("report_at_exit", True))
         self._has_begun = False
         self._reset()
         _crlog.check(self.baseFilename, self._log_options())
@@ -170,7 +208,7 @@ class ConcurrentHandler(logging.Handler):
         self._opened()
         may_be_last = self._write(level, message)
         if self._closed_once and _is_finalizing():
-            self.close()  # nobody will do it later
+            self._close_at_end()  # nothing will do it later
         return may_be_last
 
     def _encode_and_write(self, level: int, message: str | bytes) -> bool:
@@ -252,7 +290,8 @@ class ConcurrentHandler(logging.Handler):
         # An interpreter that is being taken down can compute them no more, but destructors still log.
         options = self._options_before if _is_finalizing() and self._options_before else self._log_options()
         self._options_before = options
-        log = _crlog.Log(self.baseFilename, options if self._has_begun else self._options_at_first(options))
+        first = options if self._has_begun else self._options_at_first(options)
+        log = _crlog.Log(self.baseFilename, first, self.close_timeout, self.report_at_exit)
         self._has_begun = True
         self._rotations_at_open = log.rotations()
         if self.debug:
@@ -279,9 +318,9 @@ class ConcurrentHandler(logging.Handler):
 
     def flush(self) -> None:
         """Waits until all that any process logged before this call is in the file; ``flush_timeout`` seconds at most, then
-        ``NotFlushed`` is raised, and nothing is lost."""
+        ``NotFlushed`` is raised, and nothing is lost. ``logging.shutdown``, which calls ``close()`` next, does not wait here."""
         log = self._log
-        if log is not None:
+        if log is not None and not _is_called_by_shutdown():
             log.flush(self.flush_timeout)
 
     def sync(self) -> None:
@@ -301,17 +340,38 @@ class ConcurrentHandler(logging.Handler):
             self._leaving_seconds -= time.monotonic() - begun
 
     def close(self) -> None:
-        """Flushes and leaves the log. A record that is logged later opens it again."""
-        log = getattr(self, "_log", None)
-        if log is not None:
-            try:
-                log.flush(self.flush_timeout)
-            finally:
-                self._write, self._log, self._closed_once = self._open_and_write, None, True
-                del log  # the last one leaves; who is the last of all processes drains the ring
+        """Waits until what was logged is in the file, ``close_timeout`` seconds at most, and leaves the log. What is left then
+        stays in memory: ``NotFlushed`` says so, the log stays open, and ``close()`` may be called again; at the end of the process
+        it is a line on standard error. A record that is logged later opens the log again."""
+        if _end.has_begun or _is_called_by_shutdown():
+            self._close_at_end()
         else:
-            self._recover()
-        logging.Handler.close(self)
+            self._close(lambda seconds: seconds, at_end=False)
+
+    def _close_at_end(self) -> None:
+        begun = time.monotonic()
+        try:
+            self._close(_end.limit, at_end=True)
+        except _crlog.NotFlushed as e:
+            if self.report_at_exit and sys.stderr is not None:
+                sys.stderr.write(f"{e}\n")
+        finally:
+            _end.waited_seconds += time.monotonic() - begun
+
+    def _close(self, limit: Callable[[float], float], at_end: bool) -> None:
+        log = getattr(self, "_log", None)
+        is_left = at_end
+        try:
+            if log is None:
+                self._recover()
+            else:
+                log.close(limit(log.close_timeout() if self.close_timeout is None else self.close_timeout), at_end)
+            is_left = True
+        finally:
+            if log is not None and is_left:
+                self._write, self._log, self._closed_once = self._open_and_write, None, True
+                del log  # the last one of all processes drains the ring
+            logging.Handler.close(self)
 
     def _recover(self) -> None:
         """Writes what killed children left in memory, of a log that this process did not open itself."""
@@ -414,6 +474,12 @@ class ConcurrentHandler(logging.Handler):
         self._reset()
         self.createLock()
         logging._addHandlerRef(self)  # type: ignore[attr-defined]  # so that logging.shutdown finds it
+
+
+def _seconds(value: Any) -> float | None:
+    if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0):
+        return value
+    raise ValueError(f"close_timeout is a number of seconds, such as 5.0, not {value!r}")
 
 
 def _current_umask() -> int:

@@ -1,6 +1,6 @@
 //! A log as a Python object.
 
-use crate::shared::Shared;
+use crate::shared::{AtEnd, Shared, default_close_timeout, what_is_left};
 use crate::signals::Outlook;
 use crate::{errors, options, signals};
 use crlog::{AppendError, FlushError, Interrupt, OpenError, Options, Severity, Writer};
@@ -35,9 +35,16 @@ pub struct Log {
 
 #[pymethods]
 impl Log {
-    /// Opens the log at `path`; `options` as in a configuration file.
+    /// Opens the log at `path`; `options` as in a configuration file. If a signal ends the process, what is in the ring is waited
+    /// for at most `close_timeout` seconds (`None`: [`close_timeout`](Self::close_timeout)), and what is left reported.
     #[new]
-    fn new(py: Python<'_>, path: PathBuf, options: &Bound<'_, PyDict>) -> PyResult<Log> {
+    fn new(
+        py: Python<'_>,
+        path: PathBuf,
+        options: &Bound<'_, PyDict>,
+        close_timeout: Option<f64>,
+        report_at_exit: bool,
+    ) -> PyResult<Log> {
         let argv = py.import("sys").and_then(|sys| sys.getattr("argv"));
         let name: Option<String> =
             argv.and_then(|argv| argv.get_item(0)).and_then(|first| first.extract()).ok();
@@ -49,7 +56,8 @@ impl Log {
         let log = py.detach(|| options.open()).map_err(|e| errors::open(&e))?;
         let raised = Arc::new(Mutex::new(None));
         let interrupt = interrupt(&raised);
-        let shared = Shared::new(log);
+        let at_end = AtEnd { timeout: close_timeout.map(limit), report: report_at_exit };
+        let shared = Shared::new(log, at_end);
         signals::arm(may_thread);
         Ok(Log { shared, raised, interrupt, may_thread, is_slow: AtomicBool::new(false) })
     }
@@ -86,6 +94,23 @@ impl Log {
     /// Waits, `seconds` at most, until all that any process wrote before this call is in the file.
     fn flush(&self, py: Python<'_>, seconds: f64) -> PyResult<()> {
         self.patiently(py, seconds, crlog::Log::flush)
+    }
+
+    /// Waits, `seconds` at most, until all that any process wrote before this call is in the file. If it is not, `NotFlushed`
+    /// says what is left where; at the end of the process the log is then not left, since that would wait again.
+    fn close(&self, py: Python<'_>, seconds: f64, at_end: bool) -> PyResult<()> {
+        let Err(e) = self.wait(py, seconds, crlog::Log::flush)? else { return Ok(()) };
+        let left = what_is_left(&self.log(py)?, &e);
+        if at_end {
+            std::mem::forget(self.shared.take_apart().1);
+        }
+        Err(errors::NotFlushed::new_err(left))
+    }
+
+    /// How long a process waits at its end if nothing was asked for: 1 second if records are dropped when the ring is full,
+    /// else 5.
+    fn close_timeout(&self, py: Python<'_>) -> PyResult<f64> {
+        Ok(default_close_timeout(&self.log(py)?).as_secs_f64())
     }
 
     /// Waits, `seconds` at most, until all that any process wrote before this call is on the disk.
@@ -169,23 +194,31 @@ impl Log {
         }
     }
 
-    /// Waits in pieces, so that handlers of signals run meanwhile.
     fn patiently(
         &self,
         py: Python<'_>,
         seconds: f64,
         wait: impl Fn(&crlog::Log, Duration) -> Result<(), FlushError> + Sync,
     ) -> PyResult<()> {
+        self.wait(py, seconds, wait)?.map_err(|e| errors::flush(&e))
+    }
+
+    /// Waits in pieces, so that handlers of signals run meanwhile.
+    fn wait(
+        &self,
+        py: Python<'_>,
+        seconds: f64,
+        wait: impl Fn(&crlog::Log, Duration) -> Result<(), FlushError> + Sync,
+    ) -> PyResult<Result<(), FlushError>> {
         let (log, end) = (self.log(py)?, Instant::now() + limit(seconds));
         loop {
             let left = end.saturating_duration_since(Instant::now());
             match py.detach(|| wait(&log, left.min(PIECE))) {
-                Ok(()) => return Ok(()),
                 Err(FlushError::Timeout { .. }) if left > PIECE => py.check_signals()?,
                 Err(FlushError::Timeout { reason, .. }) => {
-                    return Err(errors::flush(&FlushError::Timeout { waited: limit(seconds), reason }));
+                    return Ok(Err(FlushError::Timeout { waited: limit(seconds), reason }));
                 }
-                Err(e) => return Err(errors::flush(&e)),
+                done => return Ok(done),
             }
         }
     }

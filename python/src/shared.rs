@@ -1,6 +1,7 @@
 //! The part of a [`Log`](crate::log::Log) that a thread without Python can close, and the list of those that are open.
 
-use crlog::Writer;
+use crlog::{FlushError, Severity, WhenFull, Writer};
+use std::io::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::time::{Duration, Instant};
 
@@ -8,9 +9,6 @@ use std::time::{Duration, Instant};
 const WRITERS_MAX: usize = 64;
 /// How long the end of the process waits for calls that are inside of a record, or for a lock.
 const INSIDE: Duration = Duration::from_millis(100);
-/// How long the end of the process waits until what was logged is in the files.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// The logs that this process, and before a fork its parent, has open.
 static OPEN: Mutex<Vec<(u32, Weak<Shared>)>> = Mutex::new(Vec::new());
 
@@ -21,6 +19,17 @@ pub struct Shared {
     /// Locked for some nanoseconds, never while anything waits, and nobody waits for it: a thread that does not get it makes
     /// a writer for one record. With the interpreter's lock held that does not happen.
     pool: Mutex<WriterPool>,
+    /// How it is closed when a signal ends the process.
+    at_end: AtEnd,
+}
+
+/// How a log is closed when its process ends.
+#[derive(Clone, Copy)]
+pub struct AtEnd {
+    /// How long what is in the ring is waited for; if nothing was asked for, [`default_close_timeout`].
+    pub timeout: Option<Duration>,
+    /// Whether what is left is reported on standard error.
+    pub report: bool,
 }
 
 #[derive(Default)]
@@ -34,8 +43,8 @@ struct WriterPool {
 }
 
 impl Shared {
-    pub fn new(log: crlog::Log) -> Arc<Shared> {
-        let shared = Arc::new(Shared { log: Mutex::new(Some(log)), pool: Mutex::default() });
+    pub fn new(log: crlog::Log, at_end: AtEnd) -> Arc<Shared> {
+        let shared = Arc::new(Shared { log: Mutex::new(Some(log)), pool: Mutex::default(), at_end });
         if let Some(mut open) = lock_soon(&OPEN) {
             let me = std::process::id();
             open.retain(|(process, log)| *process == me && log.strong_count() > 0);
@@ -75,9 +84,9 @@ impl Shared {
         (writers, log)
     }
 
-    /// Closes the log while other threads may use it; they are about to end with the process.
-    fn close(&self, until: Instant) {
-        let Some(mut pool) = lock_soon(&self.pool) else { return };
+    /// Closes the log while other threads may use it, which are about to end with the process. Returns what is left.
+    fn close(&self, begun: Instant) -> Option<String> {
+        let mut pool = lock_soon(&self.pool)?;
         pool.closed = true;
         let writers = std::mem::take(&mut pool.free);
         drop(pool);
@@ -86,20 +95,54 @@ impl Shared {
         while Instant::now() < end && lock_soon(&self.pool).is_some_and(|pool| pool.used > 0) {
             std::thread::sleep(Duration::from_micros(200));
         }
-        let Some(log) = lock_soon(&self.log).and_then(|mut log| log.take()) else { return };
-        if log.flush(until.saturating_duration_since(Instant::now())).is_err() {
-            std::mem::forget(log); // its records stay in memory, for the next process that opens it
+        let log = lock_soon(&self.log).and_then(|mut log| log.take())?;
+        let timeout = self.at_end.timeout.unwrap_or_else(|| default_close_timeout(&log));
+        match log.flush(timeout.saturating_sub(begun.elapsed())) {
+            Ok(()) => None,
+            Err(e) => {
+                let left = what_is_left(&log, &e);
+                std::mem::forget(log); // leaving would wait again
+                Some(left)
+            }
         }
     }
 }
 
-/// Closes all logs of this process, which is about to end.
+/// Closes all logs of this process, which is about to end. Each has its own limit, all have the longest of them.
 pub fn close_all() {
     let Some(open) = lock_soon(&OPEN).map(|mut open| std::mem::take(&mut *open)) else { return };
-    let (me, until) = (std::process::id(), Instant::now() + CLOSE_TIMEOUT);
+    let (me, now) = (std::process::id(), Instant::now());
     for log in open.iter().filter(|(process, _)| *process == me).filter_map(|(_, log)| log.upgrade()) {
-        log.close(until);
+        if let Some(left) = log.close(now)
+            && log.at_end.report
+        {
+            let _ = writeln!(std::io::stderr(), "{left}");
+        }
     }
+}
+
+/// How long a process waits at its end if nothing was asked for: less if records are dropped when the ring is full.
+pub fn default_close_timeout(log: &crlog::Log) -> Duration {
+    let drops = log.stats().live.when_full[Severity::Info as usize] == WhenFull::Drop;
+    Duration::from_secs(if drops { 1 } else { 5 })
+}
+
+/// One line: what is not in the file, why, where it is, and what writes it.
+pub fn what_is_left(log: &crlog::Log, why: &FlushError) -> String {
+    let found = log.stats();
+    let reason = match why {
+        FlushError::Timeout { reason, .. } => reason.clone(),
+        other => other.to_string(),
+    };
+    format!(
+        "crlog: {} records ({} bytes) of {} are not in the file, but in memory ({}), because {reason}. When that is over, this \
+         writes them: crlog recover {}",
+        found.lag_records,
+        found.lag_bytes,
+        log.path().display(),
+        found.segment,
+        log.path().display(),
+    )
 }
 
 fn lock_now<T>(lock: &Mutex<T>) -> Option<MutexGuard<'_, T>> {

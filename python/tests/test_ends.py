@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 from typing import Any, Callable
 
@@ -174,3 +177,117 @@ def test_parent_that_never_logged_leaves_nothing_in_memory(log: Path, python: Py
     python(HEAD + POOL, log, kind, *close)
     all_lines(log, 8, 20)
 
+
+FULL = """
+full = sys.argv[2:]
+options = dict(option.split("=") for option in full if "=" in option)
+if "close_timeout" in options:
+    options["close_timeout"] = float(options["close_timeout"])
+if "report_at_exit" in options:
+    options["report_at_exit"] = options["report_at_exit"] == "True"
+log.removeHandler(handler)
+handler = crlog.ConcurrentRotatingFileHandler(sys.argv[1], **options)
+log.addHandler(handler)
+"""
+
+WORK = """
+for n in range(300):
+    log.info("%3d %s", n, "x" * 1019)
+if "shutdown" in full:
+    logging.shutdown()
+if "signal" in full:
+    os.kill(os.getpid(), signal.SIGTERM); time.sleep(30); os._exit(7)
+if "second" in full:
+    more = [crlog.ConcurrentRotatingFileHandler(sys.argv[1] + str(n), **options) for n in range(3)]
+    for n, other in enumerate(more):
+        for m in range(200):
+            other.emit(logging.makeLogRecord({"msg": "x" * 1000}))
+"""
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Any:
+    place = tmp_path / "disk"
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100k", "none", place], capture_output=True).returncode:
+        pytest.skip("a file system cannot be mounted here: no rights")
+    yield place
+    subprocess.run(["umount", place], check=True)
+
+
+@pytest.mark.parametrize(
+    "how, seconds",
+    [
+        (["overflow=drop"], 1),
+        (["overflow=drop", "shutdown"], 1),
+        (["close_timeout=2", "shutdown"], 2),
+        (["close_timeout=2", "signal"], 2),
+        (["overflow=drop", "second"], 1),
+        ([], 5),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_full_disk_ends_within_the_limit_and_says_what_is_left(
+    small_disk: Path, python: Python, how: list[str], seconds: float
+) -> None:
+    log = small_disk / "app.log"
+    began = time.monotonic()
+    status = -signal.SIGTERM if "signal" in how else 0
+    done = python(HEAD + FULL + WORK, log, *how, silent=False, status=status)
+    took = time.monotonic() - began
+    assert seconds - 0.5 < took < seconds + 4, took
+    said = done.stderr.splitlines()
+    assert len(said) == (4 if "second" in how else 1), done.stderr
+    (left,) = [int(m[1]) for line in said if (m := re.search(r"(\d+) records .*crlog recover \S*app\.log(?:`|$)", line))]
+    assert "No space left on device" in said[0] and "/dev/shm/crlog-" in said[0]
+    written = log.read_text().splitlines()
+    assert len(written) + left == 300
+    subprocess.run(["mount", "-o", "remount,size=4m", small_disk], check=True)
+    subprocess.run([sys.executable, "-m", "crlog", "recover", log], check=True, capture_output=True)
+    for n in range(3 if "second" in how else 0):
+        subprocess.run([sys.executable, "-m", "crlog", "recover", f"{log}{n}"], check=True, capture_output=True)
+    assert [line[:3] for line in log.read_text().splitlines()] == [f"{n:3}" for n in range(300)]
+
+
+def test_report_at_exit_can_be_switched_off(small_disk: Path, python: Python) -> None:
+    log = small_disk / "app.log"
+    python(HEAD + FULL + WORK, log, "close_timeout=0.2", "report_at_exit=False")
+    subprocess.run(["mount", "-o", "remount,size=4m", small_disk], check=True)
+    drain(log)
+    assert len(log.read_text().splitlines()) == 300
+
+
+def test_close_of_what_cannot_be_written_raises_within_the_limit(small_disk: Path) -> None:
+    log = small_disk / "app.log"
+    handler = crlog.ConcurrentRotatingFileHandler(log, close_timeout=0.3)
+    for n in range(300):
+        handler.emit(logging.makeLogRecord({"msg": "x" * 1000}))
+    began = time.monotonic()
+    with pytest.raises(crlog.NotFlushed, match=r"\d+ records .*crlog recover"):
+        handler.close()
+    assert time.monotonic() - began < 3
+    subprocess.run(["mount", "-o", "remount,size=4m", small_disk], check=True)
+    handler.close_timeout = 20
+    handler.close()
+    assert len(log.read_text().splitlines()) == 300
+
+
+@pytest.mark.parametrize("end", ["pass", "logging.shutdown()", "os.kill(os.getpid(), signal.SIGTERM); time.sleep(30)"])
+def test_stopped_flusher_lets_others_end_within_the_limit(log: Path, tmp_path: Path, python: Python, end: str) -> None:
+    program = tmp_path / "flusher.py"
+    program.write_text(HEAD + "log.info('first'); handler.flush(); print('ready', flush=True); time.sleep(60)")
+    flusher = subprocess.Popen([sys.executable, program, log], stdout=subprocess.PIPE)
+    try:
+        assert flusher.stdout and flusher.stdout.readline() == b"ready\n"
+        flusher.send_signal(signal.SIGSTOP)
+        began = time.monotonic()
+        status = -signal.SIGTERM if "SIGTERM" in end else 0
+        done = python(HEAD + FULL + "say(5)\n" + end, log, "close_timeout=1", status=status, silent=False)
+        assert 0.7 < time.monotonic() - began < 5
+        (line,) = done.stderr.splitlines()
+        assert re.search(rf"5 records .*process {flusher.pid} .*stopped", line), line
+    finally:
+        flusher.send_signal(signal.SIGCONT)
+        flusher.terminate()
+        flusher.communicate(timeout=20)
+    assert lines(log) == ["first", *(f"0 {n}" for n in range(5))]
