@@ -18,7 +18,7 @@ use crate::ring::journal::{Cell, Found};
 use crate::ring::layout::{Counter, gate, word};
 use crate::ring::mem::Mem;
 use crate::ring::reclaim::{occupant, take_over};
-use crate::ring::sweep::{Drainer, Manner, Piece, add_mine, bump};
+use crate::ring::sweep::{BATCH_BYTES, Drainer, Manner, Piece, add_mine, bump};
 use crate::rotate::schedule::{Dated, Schedule};
 use crate::rotate::{Backoff, Naming};
 use crate::sys::{self, LockFile, LogFile, byte};
@@ -134,6 +134,8 @@ pub(crate) struct Flusher<'a> {
     link_told: bool,
     backoff: Backoff,
     pieces: Vec<(*const u8, usize)>,
+    /// How many bytes of the last batch the file took before it was refused the rest.
+    taken: u64,
     truncated: u64,
     /// Unwritten trouble: not before, and how long the next delay is; 0 = none.
     retry_ns: u64,
@@ -198,6 +200,7 @@ impl<'a> Flusher<'a> {
             link_told: false,
             backoff: Backoff::default(),
             pieces: Vec::new(),
+            taken: 0,
             truncated: 0,
             retry_ns: 0,
             delay_ns: 0,
@@ -311,6 +314,12 @@ impl<'a> Flusher<'a> {
         swept
     }
 
+    /// The same for the last process: also leases that nothing gives up any more are taken back.
+    pub(crate) fn help_last(&mut self) -> bool {
+        self.drainer.revoke_all(self.at.mem());
+        self.help()
+    }
+
     /// The same for who has come to have retention applied, and has the time for it.
     pub(crate) fn tend(&mut self) -> bool {
         let helped = self.help();
@@ -362,7 +371,16 @@ impl<'a> Flusher<'a> {
             self.file_checked_ns = now;
         }
         let mut swept = Swept::default();
-        while self.write_batch(&mut swept)? {}
+        self.drainer.batch_max = BATCH_BYTES;
+        loop {
+            match self.write_batch(&mut swept) {
+                Ok(true) => {}
+                Ok(false) => break,
+                // What has room is written, up to the last record.
+                Err(trouble) if self.shrink_batch(&trouble) => _ = self.drainer.collect(self.at.mem()),
+                Err(trouble) => return Err(trouble),
+            }
+        }
         self.swept_all();
         self.sync_if_due(now)?;
         self.serve_syncs(tickets);
@@ -411,6 +429,16 @@ impl<'a> Flusher<'a> {
         Ok(true)
     }
 
+    /// After a batch that the file took only in part, since the disk is full: true if a smaller one may fit.
+    fn shrink_batch(&mut self, trouble: &Trouble) -> bool {
+        let full = matches!(trouble, Trouble::Io(_, e) if is_full(e.kind()));
+        let smaller = full && self.taken > 0 && self.taken < self.drainer.batch_max;
+        if smaller {
+            self.drainer.batch_max = self.taken;
+        }
+        smaller
+    }
+
     fn commit(&mut self) -> Result<(), Trouble> {
         Ok(self.drainer.commit(self.at.mem(), &self.cell)?)
     }
@@ -432,6 +460,7 @@ impl<'a> Flusher<'a> {
         // lives as long as `self.at`.
         #[allow(unsafe_code)]
         let done = unsafe { file.write_pieces(&self.pieces, self.cell.end) };
+        self.taken = done.as_ref().map_or_else(|e| e.written, |n| *n);
         done.map_err(|e| Trouble::Io("write to", e.source))?;
         self.wrote()
     }
@@ -570,6 +599,12 @@ impl<'a> Flusher<'a> {
         let dead = || occupant(at.mem(), at.geometry, slot).is_some_and(|now| is_dead(lock, slot, &now));
         self.drainer.reap_begin(at.mem(), slot, dead)
     }
+}
+
+/// There is no room on the disk, or not for this user or in this file.
+fn is_full(kind: std::io::ErrorKind) -> bool {
+    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(kind, StorageFull | QuotaExceeded | FileTooLarge)
 }
 
 /// Only the flusher closes the gate; a producer may open the very one that it rang at.

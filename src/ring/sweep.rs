@@ -232,6 +232,8 @@ pub struct Drainer {
     pub(super) free: u32,
     pub(super) freed: u32,
     pub(super) deferred: bool,
+    /// Most bytes of a batch, unless its first record has more; at most [`BATCH_BYTES`].
+    pub batch_max: u64,
     /// How to treat what is found; by default nothing needs a checksum.
     pub manner: Manner,
     pub(super) gaps: Vec<Gap>,
@@ -260,6 +262,7 @@ impl Drainer {
             free: 0,
             freed: 0,
             deferred: false,
+            batch_max: BATCH_BYTES,
             manner: Manner::default(),
             gaps: Vec::new(),
             skipped: Vec::new(),
@@ -544,7 +547,7 @@ impl Drainer {
             };
             let note = gap.as_ref().map_or(0, |gap| gap.line.len() as u64);
             let (kind, len) = (rec.kind(), self.file_bytes(rec) + note);
-            let full = self.batch.bytes + len > BATCH_BYTES;
+            let full = self.batch.bytes + len > self.batch_max;
             if full && self.batch.records + self.batch.lost > 0 {
                 break;
             }
