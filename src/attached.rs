@@ -1,5 +1,6 @@
 //! One process's attachment to a segment: mapping, locks, slot, and its flusher's thread.
 
+use crate::close::{CloseError, EndOptions};
 use crate::election;
 use crate::error::OpenError;
 use crate::flush::{Flusher, Hooks, Kind, Wish, close_index, is_dead};
@@ -8,10 +9,11 @@ use crate::options::{Config, Live, Options, PROCESSES_MAX, Rotator};
 use crate::ring::layout::{Geometry, Phase, SlotPhase, SlotWord, State, gate, slot, word};
 use crate::ring::mem::Mem;
 use crate::ring::reclaim::{Identity, deregister, occupant, register};
-use crate::segment::{self, Segment, SegmentSpec};
-use crate::sys::{self, Epoch, LockFile, Mapping, SizeLimitIsAnError, Watch, byte};
+use crate::segment::{self, Departure, Segment, SegmentSpec};
+use crate::sys::{self, Epoch, FileError, LockFile, Mapping, SizeLimitIsAnError, Watch, byte};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicI32};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -90,6 +92,12 @@ pub(crate) struct Attached {
     program: Option<String>,
     next: Mutex<Option<Arc<Membership>>>,
     direct_name: Mutex<Option<String>>,
+    /// This process has left the segment; handles that are still there keep the memory mapped.
+    has_ended: AtomicBool,
+    /// Why this process could not become the flusher, when it last tried: an error number, 0 for none.
+    refused: AtomicI32,
+    /// What is left was reported to the caller, or on stderr.
+    is_reported: AtomicBool,
 }
 
 /// Why a sync did not come about.
@@ -110,6 +118,7 @@ pub(crate) struct Target {
     /// What this process runs after rotations: as a sidecar, or in a thread of its own.
     hooks: [Option<Arc<Hook>>; 2],
     rotator: Option<Rotator>,
+    end: EndOptions,
 }
 
 impl Target {
@@ -142,7 +151,7 @@ impl Target {
             generation: 1,
         };
         let hooks = [true, false].map(|sidecar| options.hook(sidecar).map(Arc::new));
-        Ok(Target { spec, dir, name, hooks, rotator: options.rotator.clone() })
+        Ok(Target { spec, dir, name, hooks, rotator: options.rotator.clone(), end: options.end })
     }
 }
 
@@ -202,11 +211,33 @@ impl Attached {
             program: program.map(str::to_owned),
             next: Mutex::default(),
             direct_name: Mutex::default(),
+            has_ended: AtomicBool::new(false),
+            refused: AtomicI32::new(0),
+            is_reported: AtomicBool::new(false),
         };
         if role == Role::Producer {
             attached.take_slot(program)?;
         }
         Ok(attached)
+    }
+
+    /// How the log ends in this process.
+    pub(crate) fn end_options(&self) -> EndOptions {
+        self.target.end
+    }
+
+    /// What is left was reported, or nothing is left: the end of the attachment says nothing more.
+    pub(crate) fn set_reported(&self, yes: bool) {
+        self.is_reported.store(yes, Relaxed);
+    }
+
+    /// True if another living process has the log open: a producer, or what flushes.
+    pub(crate) fn has_others(&self) -> bool {
+        let Ok(lock) = self.lock.again() else { return false };
+        let lives =
+            |slot| self.slot != Some(slot) && self.is_dead(&lock, slot).is_some_and(|(_, dead)| !dead);
+        let foreign = self.mem().load(word::FLUSHER_PID, Relaxed) != u64::from(sys::pid());
+        (0..self.geometry.slots()).any(lives) || (foreign && self.has_flusher())
     }
 
     /// What this process does in place of renaming the log.
@@ -302,7 +333,7 @@ impl Attached {
         target.spec.config = config.encode();
         target.spec.generation = self.segment.header().generation.wrapping_add(1);
         let attached = Attached::new(&target, self.role, self.program.as_deref())?;
-        let member = Arc::new(Membership(Arc::new(attached)));
+        let member = Membership::new(attached);
         *next = Some(Arc::clone(&member));
         Ok(member)
     }
@@ -397,13 +428,30 @@ impl Attached {
     }
 
     fn take_a_turn(&self, patience: Duration, turn: impl FnOnce(&mut Flusher<'_>) -> bool) -> bool {
-        let Ok(lock) = self.lock.again() else { return false };
+        let lock = match self.lock.again() {
+            Ok(lock) => lock,
+            Err(e) => {
+                self.set_refused(&e);
+                return false;
+            }
+        };
         if !lock.lock_within(byte::FLUSHER, patience).unwrap_or(false) {
             return false;
         }
         let _limit = SizeLimitIsAnError::new();
         let mut deaf = |_| {};
         turn(&mut Flusher::take_over(self, &lock, Kind::Helper, &mut deaf))
+    }
+
+    /// Notes why this process cannot become the flusher.
+    pub(crate) fn set_refused(&self, error: &FileError) {
+        self.refused.store(error.errno().unwrap_or(0), Relaxed);
+    }
+
+    /// Why this process could not become the flusher, when it last tried.
+    pub(crate) fn refused(&self) -> Option<std::io::Error> {
+        let errno = self.refused.load(Relaxed);
+        (errno != 0).then(|| std::io::Error::from_raw_os_error(errno))
     }
 
     /// True if some flusher holds the lock right now.
@@ -512,7 +560,10 @@ impl Attached {
     /// lock is free or about to be; a flusher that ended meanwhile had its last look before our records.
     fn drain(&self) -> bool {
         let empty = || Attached::is_empty(self.mem(), &self.geometry);
-        let drained = empty() || (self.role != Role::Guest && self.help_within(LAST_PATIENCE) && empty());
+        let help = || self.help_within(LAST_PATIENCE) && empty();
+        // The leases of threads that are parked with a writer are taken back when all else is written.
+        let last = || self.take_a_turn(LAST_PATIENCE, |flusher| flusher.help_last()) && empty();
+        let drained = empty() || (self.role != Role::Guest && (help() || last()));
         if drained {
             close_index(self);
         }
@@ -549,19 +600,42 @@ impl Drop for Helping {
 #[derive(Debug)]
 pub(crate) struct Membership(pub(crate) Arc<Attached>);
 
-impl Drop for Membership {
-    fn drop(&mut self) {
-        if !self.0.born.is_current() {
+impl Membership {
+    pub(crate) fn new(attached: Attached) -> Arc<Membership> {
+        let writes = attached.role == Role::Producer;
+        let member = Arc::new(Membership(Arc::new(attached)));
+        if writes {
+            crate::exit::register(&member);
+        }
+        member
+    }
+
+    /// Leaves the segment, once. Handles that are still there keep the memory mapped.
+    pub(crate) fn end(&self) {
+        let at = &self.0;
+        // ORDER none: the threads that may end it hold the one handle, or run at the process's exit.
+        if !at.born.is_current() || at.has_ended.swap(true, Relaxed) {
             return; // a forked child's copy: everything in it is the parent's
         }
-        let at = &self.0;
         let _limit = SizeLimitIsAnError::new();
         at.leave();
-        // If it fails, the segment stays for whoever comes next, as after a kill. Not if somebody removed it:
-        // then nobody comes.
-        if at.segment.release(&at.lock, |_| at.drain()).is_err() && at.is_orphaned() {
+        // If it fails, the segment stays for the next process that opens the log, as after a kill. Not if it was
+        // removed: then none can find it.
+        let left = at.segment.release(&at.lock, |_| at.drain());
+        if left.is_err() && at.is_orphaned() {
             at.drain();
         }
+        let all_left = !matches!(left, Ok(Departure::OthersRemain));
+        let report = all_left && at.role == Role::Producer && at.target.end.report;
+        if report && !at.is_reported.load(Relaxed) {
+            CloseError::of(at, false).inspect(CloseError::report);
+        }
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 

@@ -11,11 +11,27 @@
 //! log.flush(Duration::from_secs(1))?; // only if you must know that it is in the file
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # How a process ends
+//!
+//! A record whose call returned is in shared memory, and survives its process. It reaches the file
+//!
+//! - when the process ends normally: the last handle is dropped or [closed](Log::close), `main` returns, or `exit`
+//!   is called, also with a log in a `static`. The wait is bounded by [`Options::close_timeout`]; what is not in
+//!   the file by then is reported on stderr;
+//! - after `_exit`, `abort`, a signal's default action or `kill -9`: by any other process that has the log open, at
+//!   once, or by the next one that opens it, or by `crlog recover`.
+//!
+//! **Containers:** a container has its own `/dev/shm`, which ends with it. If its only process ends by `_exit` or a
+//! signal's default action right after it logged, what was still in memory is lost with the container. Let the
+//! process end normally, or call [`Log::close`] before.
 
 mod attached;
+mod close;
 mod election;
 mod error;
 mod escape;
+mod exit;
 mod flush;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]
@@ -41,6 +57,7 @@ mod sys;
 mod verify;
 mod writer;
 
+pub use close::{CLOSE_TIMEOUT, CLOSE_TIMEOUT_DROP, CloseError};
 pub use error::{AppendError, DurableError, FlushError, OpenError};
 pub use flush::Event;
 pub use index::verdict::{FileVerdict, Finding, ProducerId, Reason, SegmentAccount, Span, Verdict};

@@ -1,6 +1,7 @@
 //! An open log: what users hold.
 
 use crate::attached::{Attached, Membership, NotSynced, Role, Target};
+use crate::close::EndOptions;
 use crate::error::{FlushError, OpenError};
 use crate::options::{CHUNK_BYTES, Difference, Live, Options, WhenFull};
 use crate::ring::journal::{self, Found};
@@ -45,7 +46,7 @@ impl Core {
     fn new(options: Options, role: Role) -> Result<Arc<Core>, OpenError> {
         let target = Target::new(&options)?;
         let attached = Attached::new(&target, role, options.name.as_deref())?;
-        let current = Mutex::new(Arc::new(Membership(Arc::new(attached))));
+        let current = Mutex::new(Membership::new(attached));
         Ok(Arc::new(Core { options, target, role, current }))
     }
 
@@ -83,7 +84,7 @@ impl Core {
 
     fn attach(&self) -> Result<Arc<Membership>, OpenError> {
         let attached = Attached::new(&self.target, self.role, self.options.name.as_deref())?;
-        Ok(Arc::new(Membership(Arc::new(attached))))
+        Ok(Membership::new(attached))
     }
 }
 
@@ -111,6 +112,10 @@ impl Log {
     /// Attaches without a slot and without a thread.
     pub(crate) fn visit(options: Options, role: Role) -> Result<Log, OpenError> {
         Ok(Log { core: Core::new(options, role)? })
+    }
+
+    pub(crate) fn end_options(&self) -> EndOptions {
+        self.core.options.end
     }
 
     pub(crate) fn attached(&self) -> Result<Arc<Membership>, OpenError> {
@@ -347,7 +352,10 @@ pub(crate) fn reason(at: &Attached) -> String {
         Some(f) => {
             format!("process {} flushes, but does not get on: it is stopped, or the disk is slow", f.pid)
         }
-        None => "nobody could become the flusher".into(),
+        None => match at.refused() {
+            Some(why) => format!("this process could not become the flusher: {why}"),
+            None => "no process could become the flusher".into(),
+        },
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod config;
 
+use crate::close::EndOptions;
 use crate::error::OpenError;
 pub use crate::escape::Escape;
 use crate::hook::{self, Hook};
@@ -161,6 +162,7 @@ pub struct Options {
     pub(crate) lock_dir: Option<PathBuf>,
     pub(crate) flusher_thread: bool,
     pub(crate) name: Option<String>,
+    pub(crate) end: EndOptions,
     after_rotate: Vec<String>,
     after_rotate_timeout: Duration,
     after_rotate_in_thread: bool,
@@ -203,6 +205,7 @@ impl Options {
             lock_dir: None,
             flusher_thread: true,
             name: None,
+            end: EndOptions::default(),
             after_rotate: Vec::new(),
             after_rotate_timeout: hook::TIMEOUT,
             after_rotate_in_thread: false,

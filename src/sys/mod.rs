@@ -56,8 +56,8 @@ use std::path::PathBuf;
 mod unix;
 #[cfg(unix)]
 pub use unix::{
-    Epoch, LockFile, LogFile, Mapping, SegmentObject, SizeLimitIsAnError, Watch, block_signals, boot_id,
-    can_give, dir, explain_bus_errors, full_barrier_everywhere, give_way, group_id, in_real_parent,
+    Epoch, LockFile, LogFile, Mapping, SegmentObject, SizeLimitIsAnError, Watch, at_exit, block_signals,
+    boot_id, can_give, dir, explain_bus_errors, full_barrier_everywhere, give_way, group_id, in_real_parent,
     is_direct, make_private_dir, mark_direct, monotonic_ns, open_for_child, own_start_time, pid,
     pid_namespace, point, process_gone, program_name, resolve_path, run_child, segment_dir, stop_myself,
     sweep, unix_ns, user, user_id, uuid,
@@ -279,6 +279,15 @@ pub enum FileError {
 impl FileError {
     pub(crate) fn io(doing: &'static str, path: &std::path::Path, source: impl Into<io::Error>) -> FileError {
         FileError::Io { doing, path: path.into(), source: source.into() }
+    }
+
+    /// The system's error number, if it is the system that refused.
+    pub(crate) fn errno(&self) -> Option<i32> {
+        match self {
+            FileError::Io { source, .. } => source.raw_os_error(),
+            FileError::TooMany { .. } => Some(24), // EMFILE
+            _ => None,
+        }
     }
 
     /// Whether the file is simply not there.

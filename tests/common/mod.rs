@@ -162,6 +162,11 @@ impl Role {
         self.0.id() as i32
     }
 
+    /// Waits for its end, and says how it ended.
+    pub fn status(&mut self) -> std::process::ExitStatus {
+        self.0.wait().unwrap()
+    }
+
     pub fn signal(&self, signal: i32) {
         #[allow(unsafe_code)]
         // SAFETY: kill(2) touches no memory, and the child is ours and not yet waited for.

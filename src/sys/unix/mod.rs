@@ -45,7 +45,7 @@ pub use process::{
     boot_id, monotonic_ns, own_start_time, pid, pid_namespace, process_gone, program_name, unix_ns, user,
     uuid,
 };
-pub use signal::{SizeLimitIsAnError, block_signals, explain_bus_errors, stop_myself};
+pub use signal::{SizeLimitIsAnError, at_exit, block_signals, explain_bus_errors, stop_myself};
 pub use wait::full_barrier_everywhere;
 pub use watch::Watch;
 

@@ -83,6 +83,12 @@ fn is_pending() -> bool {
     has_size_signal(&set)
 }
 
+/// Has the C library call this when the process ends normally; false if it has no room for it.
+pub fn at_exit(function: extern "C" fn()) -> bool {
+    // SAFETY: registers a function that touches no memory of the caller's; a library that holds it is not unloaded.
+    unsafe { libc::atexit(function) == 0 }
+}
+
 /// Stops this process until somebody continues it. The signal goes to the calling thread, which is
 /// therefore stopped here: one sent to the process could be taken by another thread, and this one would
 /// run on for a while.
