@@ -602,9 +602,9 @@ pub(crate) struct Membership(pub(crate) Arc<Attached>);
 
 impl Membership {
     pub(crate) fn new(attached: Attached) -> Arc<Membership> {
-        let writes = attached.role == Role::Producer;
+        let at_exit = attached.role == Role::Producer && attached.target.end.at_exit;
         let member = Arc::new(Membership(Arc::new(attached)));
-        if writes {
+        if at_exit {
             crate::exit::register(&member);
         }
         member

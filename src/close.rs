@@ -89,11 +89,12 @@ impl std::error::Error for CloseError {}
 pub(crate) struct EndOptions {
     timeout: Option<Duration>,
     pub(crate) report: bool,
+    pub(crate) at_exit: bool,
 }
 
 impl Default for EndOptions {
     fn default() -> EndOptions {
-        EndOptions { timeout: None, report: true }
+        EndOptions { timeout: None, report: true, at_exit: true }
     }
 }
 
@@ -113,6 +114,14 @@ impl Options {
     #[must_use]
     pub fn close_timeout(mut self, limit: Duration) -> Options {
         self.end.timeout = Some(limit);
+        self
+    }
+
+    /// Whether a normal end of the process ends the log, if it is still open then; default yes. A host with an
+    /// order of its own at the end, such as an interpreter, closes its logs itself.
+    #[must_use]
+    pub fn close_at_exit(mut self, yes: bool) -> Options {
+        self.end.at_exit = yes;
         self
     }
 
