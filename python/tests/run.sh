@@ -25,16 +25,4 @@ export PIP_DISABLE_PIP_VERSION_CHECK=1
 "$venv/bin/pip" install --quiet -r python/tests/requirements.txt
 "$venv/bin/pip" install --quiet --force-reinstall --no-deps ./python
 if [ "${1:-}" = --bench ]; then exec "$venv/bin/python" python/bench/run.py; fi
-cd python/tests
-[ -n "${UNSTEADY:-}" ] || exec "$venv/bin/python" -m pytest -q -rs "$@"
-
-# As tests/run.sh: what failed is run once more, alone, and noted if it passes then.
-output=$(mktemp)
-trap 'rm -f "$output"' EXIT
-status=0
-"$venv/bin/python" -m pytest -q -rsfE "$@" >"$output" 2>&1 || status=$?
-cat "$output"
-[ "$status" = 1 ] || exit "$status"
-printf '\n== once more, alone: the Python tests that failed\n'
-"$venv/bin/python" -m pytest -q -rs --last-failed --last-failed-no-failures none "$@"
-sed -n 's/^\(FAILED\|ERROR\) \([^ ]*\).*/\2/p' "$output" >>"$UNSTEADY"
+exec bash python/tests/pytest.sh "$venv/bin/python" "$@"

@@ -409,9 +409,10 @@ impl Flusher<'_> {
         if size == self.cell.end {
             return Ok(());
         }
-        bump(self.at.mem(), Counter::FileSurprises, 1);
         self.cell.end = self.end_of(file)?;
         self.cell.numbers = Numbers::found_with(self.cell.end);
+        // Right before the commit: who is killed in between leaves it to be counted again.
+        bump(self.at.mem(), Counter::FileSurprises, 1);
         // Never while a batch is prepared: this commit would count it as written.
         self.commit()
     }

@@ -173,6 +173,9 @@ impl Role {
         unsafe {
             libc::kill(self.pid(), signal);
         }
+        if signal == libc::SIGSTOP {
+            until(Duration::from_secs(20), "all its threads have stopped", || os::is_stopped(self.pid()));
+        }
     }
 
     pub fn kill(&mut self) {

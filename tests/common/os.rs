@@ -97,3 +97,11 @@ pub fn traces(pid: i32, log: &Path) -> Vec<String> {
     );
     found
 }
+
+/// Whether no thread of a process runs: SIGSTOP stops them one after the other, and kill(2) does not wait for that.
+pub fn is_stopped(pid: i32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let mut states = threads.map(|t| std::fs::read_to_string(t.unwrap().path().join("stat")));
+    // "pid (name) T …"; one that has just ended has no file any more.
+    states.all(|s| s.map_or(true, |s| s.rsplit(')').next().unwrap().starts_with(" T")))
+}

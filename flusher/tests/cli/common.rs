@@ -150,6 +150,17 @@ impl Running {
 /// To a process that is still there.
 pub fn send(pid: u32, signal: Signal) {
     rustix::process::kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), signal).unwrap();
+    if signal == Signal::STOP {
+        eventually("all its threads have stopped", || is_stopped(pid));
+    }
+}
+
+/// The signal stops the threads of a process one after the other, and the call does not wait for that.
+fn is_stopped(pid: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let mut states = threads.map(|t| std::fs::read_to_string(t.unwrap().path().join("stat")));
+    // "pid (name) T …"; one that has just ended has no file any more.
+    states.all(|s| s.map_or(true, |s| s.rsplit(')').next().unwrap().starts_with(" T")))
 }
 
 impl Drop for Running {

@@ -96,3 +96,40 @@ fn unsteady_tests_are_printed_and_listed_once() {
     assert_eq!(text.matches("- `a_first`").count(), 1, "{text}");
     assert_eq!(text.matches("- `b::second`").count(), 1, "{text}");
 }
+
+/// A Python whose pytest fails as often as the file `failures` has bytes.
+fn pytest(dir: &Path, failures: usize) -> (Output, String, String) {
+    std::fs::write(dir.join("failures"), "x".repeat(failures)).unwrap();
+    let python = dir.join("python");
+    let script = format!(
+        "#!/bin/sh\necho \"$@\" >>{dir}/calls\n[ -s {dir}/failures ] || exit 0\ntruncate -s -1 {dir}/failures\n\
+         echo 'FAILED test_ends.py::test_a - assert 1 == 2'\necho 'ERROR test_ends.py::test_b'\n\
+         echo 'FAILED test_ends.py::test_a - assert 1 == 2'\nexit 1\n",
+        dir = dir.display()
+    );
+    std::fs::write(&python, script).unwrap();
+    std::fs::set_permissions(&python, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = Command::new("bash");
+    command.arg(root().join("python/tests/pytest.sh")).arg(&python).args(["-k", "ends"]);
+    let output = command.env("UNSTEADY", dir.join("unsteady")).output().unwrap();
+    let read = |name: &str| std::fs::read_to_string(dir.join(name)).unwrap_or_default();
+    (output, read("unsteady"), read("calls"))
+}
+
+#[test]
+fn python_test_that_fails_once_is_noted_and_passes() {
+    let dir = tempfile::tempdir().unwrap();
+    let (output, unsteady, calls) = pytest(dir.path(), 1);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(unsteady, "test_ends.py::test_a\ntest_ends.py::test_b\n");
+    let again = calls.lines().nth(1).unwrap();
+    assert!(again.contains("--last-failed") && again.ends_with("-k ends"), "{again}");
+}
+
+#[test]
+fn python_test_that_fails_twice_fails_the_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let (output, unsteady, calls) = pytest(dir.path(), 2);
+    assert!(!output.status.success() && unsteady.is_empty(), "{output:?} {unsteady}");
+    assert_eq!(calls.lines().count(), 2, "{calls}");
+}
