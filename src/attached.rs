@@ -613,7 +613,7 @@ impl Membership {
     /// Leaves the segment, once. Handles that are still there keep the memory mapped.
     pub(crate) fn end(&self) {
         let at = &self.0;
-        // ORDER none: the threads that may end it hold the one handle, or run at the process's exit.
+        // Relaxed: the threads that may end it hold the one handle, or run at the process's exit.
         if !at.born.is_current() || at.has_ended.swap(true, Relaxed) {
             return; // a forked child's copy: everything in it is the parent's
         }

@@ -39,7 +39,7 @@ pub(crate) fn register(member: &Arc<Membership>) {
     let Some(mut open) = open() else { return };
     open.retain(|known| known.strong_count() > 0);
     open.push(Arc::downgrade(member));
-    // ORDER none: under the lock of OPEN; at exit the function runs in whatever thread calls `exit`.
+    // Relaxed: under the lock of OPEN; at exit the function runs in whatever thread calls `exit`.
     if !REGISTERED.swap(true, Relaxed) && !sys::at_exit(at_exit) {
         REGISTERED.store(false, Relaxed);
     }
