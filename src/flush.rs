@@ -14,7 +14,7 @@
 
 use crate::attached::Attached;
 use crate::options::{Config, Fsync};
-use crate::ring::journal::{Cell, Found};
+use crate::ring::journal::{Cell, Found, Period};
 use crate::ring::layout::{Counter, gate, word};
 use crate::ring::mem::Mem;
 use crate::ring::reclaim::{occupant, take_over};
@@ -124,6 +124,8 @@ pub(crate) struct Flusher<'a> {
     last_copy: Option<Dated>,
     /// `None`: no rotation at times.
     schedule: Option<Schedule>,
+    /// The period that the manifest knows.
+    remembered: Period,
     keeper: Keeper,
     shifter: Shifter,
     /// `None`: this turn is too short to pack archives.
@@ -193,6 +195,7 @@ impl<'a> Flusher<'a> {
             next: None,
             last_copy: None,
             schedule,
+            remembered: Period::default(),
             keeper: Keeper::default(),
             shifter: Shifter::default(),
             packer: None,
@@ -358,6 +361,7 @@ impl<'a> Flusher<'a> {
         }
         self.serve_requests()?;
         self.rotate_in_time()?;
+        self.remember_period();
         self.sweep_to_file(now)
     }
 

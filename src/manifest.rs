@@ -22,7 +22,9 @@
 
 use crate::index::directory;
 use crate::options::Config;
-use crate::rotate::manifest::{Entry, FILE, Manifest, NEW_FILE, line::put_entry, line::put_stamp};
+use crate::rotate::manifest::{
+    Entry, FILE, Manifest, NEW_FILE, line::put_entry, line::put_period, line::put_stamp,
+};
 use crate::rotate::{Naming, Scheme};
 use crate::sys::{self, Create, FileError, LogFile};
 use std::fs::File;
@@ -117,6 +119,20 @@ impl<D: Disk> Store<D> {
         self.manifest.give(stamp, copy);
         let mut line = Vec::new();
         put_stamp(stamp, copy, &mut line);
+        self.add(&line)
+    }
+
+    /// The log file has this period now.
+    ///
+    /// # Errors
+    /// It could not be written; it is then known to this process, and written with the next change.
+    pub fn set_period(&mut self, from: i64, until: i64) -> io::Result<()> {
+        if self.manifest.period() == Some((from, until)) {
+            return Ok(());
+        }
+        self.manifest.set_period(from, until);
+        let mut line = Vec::new();
+        put_period(from, until, &mut line);
         self.add(&line)
     }
 

@@ -260,3 +260,59 @@ fn writers_and_flushers_that_are_killed_while_it_rotates_by_time_and_size_lose_n
         assert!(got[&name].len() as u64 > last, "{name}: {} of {last}", got[&name].len());
     }
 }
+
+/// A process that writes one line and ends, for each of these pauses before the next one.
+fn short_processes(place: &Place, times: &str, pauses_ms: &[u64]) {
+    for (i, pause) in pauses_ms.iter().enumerate() {
+        let log = place.options().rotate_at(times).backups(20).open().unwrap();
+        log.writer().unwrap().append(format!("line {i}").as_bytes()).unwrap();
+        drop(log);
+        std::thread::sleep(Duration::from_millis(*pause));
+    }
+}
+
+fn all_lines(log: &Path) -> usize {
+    archives(log).values().map(String::as_str).chain([text(log).as_str()]).map(|t| t.lines().count()).sum()
+}
+
+#[test]
+fn short_processes_rotate_at_the_boundaries_of_the_log() {
+    let place = Place::new();
+    short_processes(&place, "S 2", &[700; 10]);
+    let found = archives(&place.log()).len();
+    assert!((2..=4).contains(&found), "{found} archives after 7 s");
+    assert_eq!(all_lines(&place.log()), 10);
+}
+
+#[test]
+fn other_times_count_from_the_beginning_of_the_period() {
+    let place = Place::new();
+    short_processes(&place, "H", &[1200]);
+    assert_eq!(archives(&place.log()).len(), 0);
+    short_processes(&place, "S 1", &[0]);
+    assert_eq!(archives(&place.log()).into_values().collect::<Vec<_>>(), ["line 0\n"]);
+    short_processes(&place, "D", &[0]);
+    assert_eq!((archives(&place.log()).len(), all_lines(&place.log())), (1, 3));
+}
+
+#[test]
+fn period_without_a_manifest_begins_with_the_file() {
+    let place = Place::new();
+    short_processes(&place, "H", &[1200, 0]);
+    std::fs::remove_dir_all(place.path().join(".app.log.crlog")).unwrap();
+    // Its last write is younger than a second, its birth is not.
+    short_processes(&place, "S 1", &[0]);
+    assert_eq!(archives(&place.log()).into_values().collect::<Vec<_>>(), ["line 0\nline 1\n"]);
+}
+
+#[test]
+fn period_in_a_damaged_manifest_counts_for_nothing() {
+    let place = Place::new();
+    short_processes(&place, "S 1", &[1200]);
+    let manifest = place.path().join(".app.log.crlog/manifest");
+    let known = std::fs::read_to_string(&manifest).unwrap();
+    let period = known.lines().find(|line| line.contains(" period ")).unwrap();
+    std::fs::write(&manifest, known.replace(period, "00000000 period 0 1")).unwrap();
+    short_processes(&place, "S 1", &[0]);
+    assert_eq!(archives(&place.log()).into_values().collect::<Vec<_>>(), ["line 0\n"], "since its birth");
+}

@@ -16,7 +16,7 @@
 //! |---|---|
 //! | the manifest cannot be read or written | nothing is removed; told, tried again after 1 s, doubling to 10 min |
 //! | an archive cannot be removed | it stays, and so do the younger ones; likewise |
-//! | no limit, no dated names and no chain | no manifest |
+//! | no limit, no dated names, no chain and no rotation by time | no manifest |
 
 use super::{Event, Flusher, Kind};
 use crate::attached::Attached;
@@ -110,6 +110,7 @@ fn has_manifest(config: &Config) -> bool {
         || config.policy.backups > 0
         || has_limits_of_time(config)
         || config.keep.bytes > 0
+        || config.rotate_at.is_some()
 }
 
 fn has_limits_of_time(config: &Config) -> bool {
@@ -142,6 +143,15 @@ impl Flusher<'_> {
                 Ok(store) => self.keeper.store = Some(store),
                 Err(failed) => self.keeping_failed(&failed),
             }
+        }
+    }
+
+    /// The manifest knows the period of the log file.
+    pub(super) fn keep_period(&mut self, from: i64, until: i64) {
+        self.know_of_files();
+        let kept = self.keeper.store.as_mut().map_or(Ok(()), |store| store.set_period(from, until));
+        if let Err(why) = kept {
+            self.keeping_failed(&Failed { doing: "write the manifest", why });
         }
     }
 

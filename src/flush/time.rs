@@ -10,6 +10,7 @@ use crate::options::{Config, OnStart};
 use crate::ring::journal::Period;
 use crate::ring::layout::word;
 use crate::ring::mem::Mem;
+use crate::rotate::manifest::Manifest;
 use crate::rotate::name::Packing;
 use crate::rotate::schedule::{Armed, Dated, Due, Precision, Schedule};
 use crate::rotate::{Failure, Member, Scheme, Standing};
@@ -64,11 +65,44 @@ impl Flusher<'_> {
         self.schedule.is_some() || self.config.policy.names == Scheme::Dated
     }
 
-    /// For a file that this segment has not had before, while it is still as it was found.
+    /// For a file that this segment has not had before, while it is still as it was found: the period that the log
+    /// had when it was last open, else one since the file was begun.
     pub(super) fn arm(&mut self, file: &LogFile) {
-        if self.needs_period() {
-            self.cell.period = self.begin(now(), last_write(file));
+        if !self.needs_period() {
+            return;
         }
+        self.know_of_files();
+        let known = self.keeper.manifest().and_then(Manifest::period);
+        let known = known.and_then(|(from, until)| armed(Period { from, until }));
+        self.cell.period = match (&self.schedule, known) {
+            (Some(schedule), Some(known)) => period(schedule.go_on(known, now())),
+            _ => self.begin(now(), self.file_begun(file)),
+        };
+    }
+
+    /// When the log file was begun, as far as the files say it: it was made then, or is older than that, as a restored
+    /// copy is; or it was emptied after the newest archive was written. `None` if it is empty.
+    fn file_begun(&self, file: &LogFile) -> Option<Timestamp> {
+        let written = last_write(file)?;
+        let born = sys::dir::look(&self.at.log_path).ok().flatten().map_or(0, |seen| seen.born_ns);
+        let begun = if born == 0 { written } else { seconds(born).map_or(written, |born| born.min(written)) };
+        let is_archive = |name: &str| self.naming.standing(name).is_some_and(|s| s != Standing::Log);
+        let archives = sys::dir::files(&self.at.dir, is_archive).unwrap_or_default();
+        let newest = archives.iter().map(|seen| seen.modified_ns).max().and_then(seconds);
+        Some(newest.map_or(begun, |newest| newest.max(begun)))
+    }
+
+    /// The manifest knows the period of the log file: the next process goes on with it, whenever it comes.
+    pub(super) fn remember_period(&mut self) {
+        let Period { from, until } = self.cell.period;
+        if self.schedule.is_none()
+            || self.cell.period == Period::default()
+            || self.remembered == self.cell.period
+        {
+            return;
+        }
+        self.remembered = self.cell.period;
+        self.keep_period(from, until);
     }
 
     /// At a take-over: the predecessor's period, unless it cannot be one of this schedule.
@@ -236,6 +270,10 @@ impl Flusher<'_> {
             (self.tell)(Event::Error { what, errno: 0, retry: Duration::ZERO });
         }
     }
+}
+
+fn seconds(ns: u64) -> Option<Timestamp> {
+    Timestamp::from_second(i64::try_from(ns / 1_000_000_000).ok()?).ok()
 }
 
 /// Of a file in which something stands.

@@ -210,10 +210,10 @@ fn one_that_is_not_ours_to_read_is_refused_and_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("hidden").join(FILE);
     store(dir.path()).tell(&rotation(1)).unwrap();
-    let text = "crlog-manifest 3";
+    let text = "crlog-manifest 4";
     std::fs::write(&path, format!("{:08x} {text}\n", crc32c::crc32c(text.as_bytes()))).unwrap();
     let hidden = || Hidden::new(&dir.path().join("hidden"), 0o640, false);
-    assert!(Store::load(hidden()).unwrap_err().to_string().contains("version 3"));
+    assert!(Store::load(hidden()).unwrap_err().to_string().contains("version 4"));
     File::options().write(true).open(&path).unwrap().set_len(BYTES_MAX + 1).unwrap();
     assert!(Store::load(hidden()).unwrap_err().to_string().contains("too many"));
 }

@@ -26,6 +26,7 @@
 //! | is about to publish a packed copy | [`Entry::packing`] |
 //! | has removed what was packed | [`Entry::packed`] |
 //! | has removed an archive, or emptied the log | [`Entry::removed`] |
+//! | has another period for the log file | [`Manifest::set_period`]: the next process goes on with it, however long it takes to come |
 //! | takes over | [`reconcile`](super::retention::reconcile): what it says |
 //!
 //! | found | done |
@@ -266,6 +267,8 @@ pub struct Manifest {
     templates: Vec<String>,
     /// Number of the last file that was begun.
     last: u64,
+    /// The period of the log file under a rotation by time: its beginning and its end, seconds of the Unix epoch.
+    period: Option<(i64, i64)>,
 }
 
 impl Manifest {
@@ -313,6 +316,17 @@ impl Manifest {
         let many = self.templates.len().saturating_sub(TEMPLATES_MAX);
         self.templates.drain(..many);
         true
+    }
+
+    /// The period of the log file, if it was ever rotated by time: its beginning and its end, seconds of the Unix epoch.
+    #[must_use]
+    pub fn period(&self) -> Option<(i64, i64)> {
+        self.period
+    }
+
+    /// The log file has this period now.
+    pub fn set_period(&mut self, from: i64, until: i64) {
+        self.period = Some((from, until));
     }
 
     /// Number of the next file to be begun. Never given twice.

@@ -25,7 +25,7 @@
 //! What is kept on purpose, because a program that changes one import must not notice (3.13.0, compared in
 //! `tests/data/rollover`):
 //!
-//! - S, M, H and D count from the last rotation or the log's last write, never from the full minute or hour.
+//! - S, M, H and D count from the last rotation or the log file's beginning, never from the full minute or hour.
 //! - W0 without a time is the *end* of Monday; `W0 at 00:00` is its beginning. MIDNIGHT is the same either way.
 //! - An interval of MIDNIGHT or of a week is counted from where one stands: MIDNIGHT 2 means not the next but
 //!   the second midnight. So the first period of such a log is shorter than the others.
@@ -45,7 +45,7 @@
 //! | up to 3.12.1 at least: a file of that name is removed, with all its records (cpython#88352); since then, the rotation does not happen as long as there is one | it gets a [number](Dated) |
 //! | a log whose last write is in the future, or a clock set back, is waited for | see below |
 //! | an interval of 0 rotates at each record | refused |
-//! | versions of 2026 start from the file's creation if that is earlier (cpython#84649) | from the last write |
+//! | versions of 2026 start from the file's creation if that is earlier (cpython#84649) | likewise |
 //!
 //! # When it is due
 //!
@@ -56,7 +56,8 @@
 //! | nothing was logged in the period | none, unless empty files are [asked for](Schedule::with_empty_files); the period ends all the same |
 //! | the clock is set back, but not beyond the period before | none; the boundaries that were rotated for pass again without effect, and waiting takes two periods at most |
 //! | the clock is set back farther | none; from here on the boundaries of the new time count |
-//! | the log was written before the last boundary, and nobody was there since | one rotation, at the start |
+//! | a boundary has passed while no process had the log open | one rotation, at the start: the period stands in the manifest ([`Schedule::go_on`]) |
+//! | the same without a manifest | likewise; the period is taken to have begun when the log file was made, or the newest archive last written |
 //!
 //! The fifth row is where two wishes meet: never to rotate for a boundary twice, and never to wait for a future
 //! that was a mistake. Who sets a clock back by more than a period gets boundaries a second time, and numbers behind the names.
@@ -187,6 +188,18 @@ impl Schedule {
     pub fn resume(&self, before: Armed, now: Timestamp, last_write: Option<Timestamp>) -> Armed {
         let ours = before.until == self.next_after(before.from);
         if ours { before } else { self.begin(now, last_write) }
+    }
+
+    /// The period to go on with when a log is opened again, perhaps after a long time and with another schedule: the one
+    /// that it had, or one with the same beginning. A beginning in the future counts for nothing.
+    #[must_use]
+    pub fn go_on(&self, before: Armed, now: Timestamp) -> Armed {
+        let until = self.next_after(before.from);
+        match until == before.until {
+            true => before,
+            false if before.from > now => self.begin(now, None),
+            false => Armed { from: self.boundary_of(before.from), until },
+        }
     }
 
     /// Whether it is time. `empty`: whether the log file is.

@@ -6,6 +6,7 @@
 //! ........ names %7Bstem%7D.%7Bseq%7D%7Bext%7D
 //! ........ forgotten 2026-04-01 3
 //! ........ stamp 2026-05-01 2
+//! ........ period 1777593600 1777680000
 //! ........ file 57 archived SEGMENT FILE FIRST-LAST BEGUN-ENDED 2026-05-01:2 DEV:INO:BORN:BYTES:NAME -
 //! ```
 //!
@@ -15,8 +16,8 @@ use super::{Entry, Form, Manifest, Name, Serial, Stamped, State};
 use crate::sys::FileId;
 use std::fmt::Write;
 
-/// Version of the format: version 1 knew no templates.
-pub const VERSION: u32 = 2;
+/// Version of the format: version 1 knew no templates, version 2 no period.
+pub const VERSION: u32 = 3;
 const FIRST_VERSION: u32 = 1;
 const HEADER: &str = "crlog-manifest";
 
@@ -42,6 +43,7 @@ enum Line {
     Names(String),
     Forgotten(Stamped),
     Stamp(Stamped),
+    Period(i64, i64),
     File(Box<Entry>),
 }
 
@@ -71,6 +73,7 @@ impl Manifest {
             Line::Names(template) => drop(self.learn(&template)),
             Line::Forgotten(s) => self.stamps.note_forgotten(&s.stamp, s.copy),
             Line::Stamp(s) => self.stamps.give(&s.stamp, s.copy),
+            Line::Period(from, until) => self.set_period(from, until),
             Line::File(entry) => self.apply(&entry),
         }
     }
@@ -92,6 +95,9 @@ impl Manifest {
         if let Some(s) = self.stamps.forgotten() {
             put(&Line::Forgotten(stamped(s)), &mut out);
         }
+        if let Some((from, until)) = self.period() {
+            put_period(from, until, &mut out);
+        }
         for entry in self.entries() {
             put_entry(entry, &mut out);
         }
@@ -109,6 +115,11 @@ pub fn put_stamp(stamp: &str, copy: u32, out: &mut Vec<u8>) {
     put(&Line::Stamp(Stamped { stamp: stamp.to_owned(), copy }), out);
 }
 
+/// Adds the line of a period.
+pub fn put_period(from: i64, until: i64, out: &mut Vec<u8>) {
+    put(&Line::Period(from, until), out);
+}
+
 fn put(line: &Line, out: &mut Vec<u8>) {
     let body = body(line);
     out.extend_from_slice(format!("{:08x} {body}\n", crc32c::crc32c(body.as_bytes())).as_bytes());
@@ -121,6 +132,7 @@ fn body(line: &Line) -> String {
         Line::Names(template) => format!("names {}", escape(template)),
         Line::Forgotten(s) => format!("forgotten {} {}", escape(&s.stamp), s.copy),
         Line::Stamp(s) => format!("stamp {} {}", escape(&s.stamp), s.copy),
+        Line::Period(from, until) => format!("period {from} {until}"),
         Line::File(entry) => file(entry),
     }
 }
@@ -209,6 +221,7 @@ fn parse(body: &str) -> Option<Line> {
         "names" => Line::Names(unescape(words.next()?)?),
         "forgotten" => Line::Forgotten(stamped(words.next()?, words.next()?)?),
         "stamp" => Line::Stamp(stamped(words.next()?, words.next()?)?),
+        "period" => Line::Period(words.next()?.parse().ok()?, words.next()?.parse().ok()?),
         "file" => Line::File(Box::new(parse_file(&mut words)?)),
         _ => return None,
     };

@@ -167,7 +167,7 @@ fn a_line_looks_as_it_is_described() {
     assert_eq!(String::from_utf8(out).unwrap(), line);
     let none = String::from_utf8(Manifest::default().encode()).unwrap();
     let bodies: Vec<&str> = none.lines().map(|line| &line[9..]).collect();
-    assert_eq!(bodies, ["crlog-manifest 2", "next 1"]);
+    assert_eq!(bodies, ["crlog-manifest 3", "next 1"]);
 }
 
 #[test]
@@ -204,10 +204,12 @@ fn another_version_is_refused_as_a_whole() {
         let text = format!("crlog-manifest {version}");
         Manifest::decode(format!("{:08x} {text}\n", crc32c::crc32c(text.as_bytes())).as_bytes())
     };
-    for version in [0, 3, 99] {
+    for version in [0, 4, 99] {
         assert_eq!(of(version), Err(OtherVersion(version)));
     }
-    assert_eq!(of(1).map(|read| (read.lines, read.damaged)), Ok((1, 0)), "one without templates");
+    for version in [1, 2, 3] {
+        assert_eq!(of(version).map(|read| (read.lines, read.damaged)), Ok((1, 0)), "{version}");
+    }
 }
 
 #[test]
@@ -306,14 +308,16 @@ fn the_example_in_the_documentation_is_a_manifest() {
     let from = text.split_once("## The manifest").unwrap().1;
     let example = from.split_once("```text\n").unwrap().1.split_once("```").unwrap().0;
     let read = Manifest::decode(example.as_bytes()).unwrap();
-    assert_eq!((read.lines, read.damaged), (7, 0));
+    assert_eq!((read.lines, read.damaged), (8, 0));
     let again = read.manifest.encode();
     assert_eq!(String::from_utf8(again).unwrap(), example);
     assert_eq!(read.manifest.next_copy("2026-05-01", [], None), Some(3));
     assert_eq!(read.manifest.next_copy("2026-02-01", [], None), Some(4));
     let states: Vec<State> = read.manifest.entries().map(|entry| entry.state).collect();
     assert_eq!(states, [State::Packed, State::Live]);
-    for word in ["`crlog-manifest V`", "`next N`", "`names T`", "`stamp S C`", "`forgotten S C`"] {
+    for word in
+        ["`crlog-manifest V`", "`next N`", "`names T`", "`stamp S C`", "`forgotten S C`", "`period F U`"]
+    {
         assert!(from.contains(word), "{word}");
     }
 }
