@@ -5,7 +5,7 @@ use crate::election;
 use crate::error::OpenError;
 use crate::flush::{Flusher, Hooks, Kind, Wish, close_index, is_dead};
 use crate::hook::Hook;
-use crate::options::{Config, Live, Options, PROCESSES_MAX, Rotator};
+use crate::options::{Compression, Config, Live, Options, PROCESSES_MAX, Rotator};
 use crate::ring::layout::{Geometry, Phase, SlotPhase, SlotWord, State, gate, slot, word};
 use crate::ring::mem::Mem;
 use crate::ring::reclaim::{Identity, deregister, occupant, register};
@@ -556,6 +556,21 @@ impl Attached {
         }
     }
 
+    /// The last process compresses what is due, for a bounded time, and only as long as it is alone: another one has
+    /// records that must not wait for it.
+    fn compress_at_end(self: &Arc<Self>) {
+        let limit = self.target.end.compress_timeout;
+        let wanted = self.role != Role::Guest && !limit.is_zero();
+        if !wanted || self.configuration().0.compress == Compression::None || self.has_others() {
+            return;
+        }
+        self.take_a_turn(Duration::ZERO, |flusher| {
+            flusher.packs(Arc::downgrade(self));
+            flusher.finish_compression(limit, &|| !self.has_others());
+            true
+        });
+    }
+
     /// For the last one out: true if nothing is left. Nobody else is attached by now, so the flusher's
     /// lock is free or about to be; a flusher that ended meanwhile had its last look before our records.
     fn drain(&self) -> bool {
@@ -619,6 +634,7 @@ impl Membership {
         }
         let _limit = SizeLimitIsAnError::new();
         at.leave();
+        at.compress_at_end();
         // If it fails, the segment stays for the next process that opens the log, as after a kill. Not if it was
         // removed: then none can find it.
         let left = at.segment.release(&at.lock, |_| at.drain());

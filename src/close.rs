@@ -23,6 +23,9 @@ pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The same for a log whose records are dropped when the ring is full.
 pub const CLOSE_TIMEOUT_DROP: Duration = Duration::from_secs(1);
 
+/// How long the last process of a log waits at its end until due archives are compressed.
+pub const COMPRESS_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Records that were not in the file when a log was closed. They are not lost: they stay in memory, as long as the
 /// machine runs and this user's shared memory is not cleaned up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,11 +93,12 @@ pub(crate) struct EndOptions {
     timeout: Option<Duration>,
     pub(crate) report: bool,
     pub(crate) at_exit: bool,
+    pub(crate) compress_timeout: Duration,
 }
 
 impl Default for EndOptions {
     fn default() -> EndOptions {
-        EndOptions { timeout: None, report: true, at_exit: true }
+        EndOptions { timeout: None, report: true, at_exit: true, compress_timeout: COMPRESS_TIMEOUT }
     }
 }
 
@@ -114,6 +118,14 @@ impl Options {
     #[must_use]
     pub fn close_timeout(mut self, limit: Duration) -> Options {
         self.end.timeout = Some(limit);
+        self
+    }
+
+    /// How long the last process of the log waits at its end until archives that are due are compressed; default
+    /// 2 s. What is left is compressed by the next process, however short it runs.
+    #[must_use]
+    pub fn compress_timeout(mut self, limit: Duration) -> Options {
+        self.end.compress_timeout = limit;
         self
     }
 

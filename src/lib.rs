@@ -57,7 +57,7 @@ mod sys;
 mod verify;
 mod writer;
 
-pub use close::{CLOSE_TIMEOUT, CLOSE_TIMEOUT_DROP, CloseError};
+pub use close::{CLOSE_TIMEOUT, CLOSE_TIMEOUT_DROP, COMPRESS_TIMEOUT, CloseError};
 pub use error::{AppendError, DurableError, FlushError, OpenError};
 pub use flush::Event;
 pub use index::verdict::{FileVerdict, Finding, ProducerId, Reason, SegmentAccount, Span, Verdict};

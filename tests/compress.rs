@@ -558,3 +558,40 @@ fn a_build_without_zstd_leaves_archives_plain_and_counts_it() {
     until_packed(place.path());
     assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
 }
+
+#[test]
+fn short_processes_leave_no_plain_archive() {
+    let place = Place::new();
+    for run in 0..8u32 {
+        let log =
+            place.options().max_bytes(100_000).backups(50).compress(Compression::Gzip { level: 6 }).open();
+        let log = log.unwrap();
+        let mut w = log.writer().unwrap();
+        for i in 0..300u32 {
+            w.append(format!("run{run} {i} {}", "x".repeat(1000)).as_bytes()).unwrap();
+        }
+        drop((w, log));
+    }
+    let found = names(place.path());
+    assert!(found.len() > 20, "{found:?}");
+    assert!(found[1..].iter().all(|name| name.ends_with(".gz")), "{found:?}");
+    assert_complete(&by_name(&lines(place.path())));
+}
+
+#[test]
+fn archives_left_at_a_deadline_are_taken_up_next_time() {
+    let place = Place::new();
+    let options = || place.options().max_bytes(100_000).backups(50).compress(Compression::Gzip { level: 6 });
+    let log = options().compress_timeout(Duration::ZERO).flusher_thread(false).open().unwrap();
+    let mut w = log.writer().unwrap();
+    for i in 0..300u32 {
+        w.append(format!("a {i} {}", "x".repeat(1000)).as_bytes()).unwrap();
+    }
+    drop((w, log));
+    let plain = |names: Vec<String>| names.iter().skip(1).filter(|name| !name.ends_with(".gz")).count();
+    assert!(plain(names(place.path())) >= 2, "{:?}", names(place.path()));
+    let log = options().flusher_thread(false).open().unwrap();
+    log.writer().unwrap().append(b"a 300").unwrap();
+    drop(log);
+    assert_eq!(plain(names(place.path())), 0, "{:?}", names(place.path()));
+}

@@ -15,6 +15,7 @@
 //! | a packed archive without our mark | left alone, and so is the plain one of its number | - |
 //! | the plain archive has gone, or is falling off, when the thread is done | what it made is removed | - |
 //! | it cannot be packed, renamed or removed, or was changed meanwhile | the plain one stays; another one is tried after 1 s, doubling to 10 min, then this one again | `PackErrors` |
+//! | the last process of the log ends | what is due is compressed, for 2 s at most, as long as no other process comes | - |
 //! | the turn ends, the segment is retired | the thread is cancelled, its file removed | - |
 
 use super::{Event, Flusher};
@@ -30,10 +31,14 @@ use crate::sys::{self, Create, FileError, FileId, LogFile};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Weak;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(600);
+/// At the end of a process: how often the thread is asked whether it is done, and every how many times whether
+/// another process has come.
+const POLL: Duration = Duration::from_millis(1);
+const ROUNDS_BETWEEN_LOOKS: u32 = 10;
 /// Rights of a file that is being made; it has the plain one's before it gets its name.
 const MODE: u32 = 0o600;
 
@@ -123,6 +128,25 @@ impl Flusher<'_> {
         if let Some(packer) = &mut self.packer {
             (packer.work, packer.due) = (None, true);
         }
+    }
+
+    /// Compresses what is due, for at most `limit` and as long as `alone` says so.
+    pub(crate) fn finish_compression(&mut self, limit: Duration, alone: &dyn Fn() -> bool) {
+        let end = Instant::now() + limit;
+        for round in 0u32.. {
+            let now = sys::monotonic_ns();
+            self.pack(now);
+            let waits = self.packer.as_ref().is_some_and(|p| p.work.is_some());
+            let due = self.pack_due_ns().is_some_and(|at| at <= now);
+            let looks = round % ROUNDS_BETWEEN_LOOKS == 0;
+            if (!waits && !due) || Instant::now() >= end || (looks && !alone()) {
+                break;
+            }
+            if waits {
+                std::thread::sleep(POLL);
+            }
+        }
+        self.stop_packing();
     }
 
     /// When something is to be tried again, if nothing is under way.
