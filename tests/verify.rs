@@ -23,6 +23,7 @@ fn child_role() {
     match role.as_str() {
         "write 3000" => write(options, &name, 3000),
         "write for ever" => write(options, &name, u64::MAX),
+        "keep three for ever" => write(options.max_bytes(20_000).backups(3), &name, u64::MAX),
         "keep five" => write(options.backups(5), &name, 3000),
         "sidecar" => options.sidecar().unwrap().run(&crlog::Control::default()).unwrap(),
         "drop" => {
@@ -231,6 +232,22 @@ fn verify_beside_a_rotating_chain_of_1000_is_bounded() {
     }
     assert!(rotations() > before, "the chain was moved meanwhile");
     drop((writers, sidecar));
+}
+
+/// An archive is removed a few milliseconds after it was the log, and its inode is soon another file's.
+#[test]
+fn verify_beside_quick_retention_finds_no_gap() {
+    let place = Place::new();
+    let role = |i| place.child("keep three for ever", &format!("p{i}"));
+    let writers: Vec<_> = (0..3).map(role).collect();
+    until(Duration::from_secs(30), "files appear", || archive(&place, 3).exists());
+    let rotations = || place.options().attach().map_or(0, |log| log.stats().counters.rotations);
+    let before = rotations();
+    for _ in 0..40 {
+        assert_eq!(verify(&place).findings, []);
+    }
+    assert!(rotations() > before + 3, "files were removed meanwhile");
+    drop(writers);
 }
 
 #[test]

@@ -11,7 +11,7 @@
 //!    packed file after the plain one), and the kernel looks up a name before or after a rename, so a walk meets
 //!    every file that exists all the time, however many renames happen meanwhile;
 //! 3. *later*: index files that were begun after the snapshot. What they name is newer than the snapshot, and does
-//!    not belong to it.
+//!    not belong to it, also if it has the inode of one that was removed meanwhile.
 //!
 //! The view is complete when each file that the snapshot's index names is held, or was given up by the rotation
 //! (which says so in the index before it removes the file). Else another round is made.
@@ -26,8 +26,8 @@
 use super::bytes::{Bytes, Opened, unpacked, without_twins};
 use crate::attached::Attached;
 use crate::index::code::Entries;
-use crate::index::judge::{Facts, Journal, LogFact};
-use crate::index::{Entry, HEADER_BYTES, Header, Place, name, parse_name};
+use crate::index::judge::{Facts, Journal, LogFact, Waiting};
+use crate::index::{Drops, Entry, HEADER_BYTES, Header, Place, name, parse_name};
 use crate::ring::journal::{self, Cell, Found};
 use crate::rotate::name::{Member, Packing};
 use crate::rotate::{Naming, Scheme, Standing};
@@ -88,26 +88,21 @@ impl Where {
         let (mut round, mut same, mut last) = (0u32, 0, None);
         loop {
             round += 1;
-            let (commit, found) = journal::read(at.mem());
-            let cell = cell_of(found);
-            let place = Place::unpack(cell.index);
-            let newest = place.map_or(u64::MAX, |p| p.serial);
-            let waiting = super::waiting(at, commit);
-            let untold = super::untold(at);
-            let rests = journal::read(at.mem()).0 == commit;
+            let snapshot = Snapshot::take(at);
+            let newest = snapshot.committed.serial;
             view.add_index(newest)?;
+            let held = view.held.len();
             let changed = view.walk()?;
             let now = cell_of(journal::read(at.mem()).1);
-            let settled = now.op == 0 || (!at.has_flusher() && !changed);
             let later = view.later(newest)?;
-            let missing = view.missing(newest, &later)?;
+            let missing = view.missing(snapshot.committed, &later)?;
+            let known = view.held.len() == held || snapshot.is_recent(at);
+            let settled = known && (now.op == 0 || (!at.has_flusher() && !changed));
             same = if settled && last.as_ref() == Some(&missing) { same + 1 } else { 1 };
             let complete = missing.is_empty() || same >= ROUNDS_GONE;
-            if settled && complete && (rests || round >= ROUNDS_WITH_RING) {
+            if settled && complete && (snapshot.rests || round >= ROUNDS_WITH_RING) {
                 let (mut facts, files) = view.into_facts(newest, &later);
-                facts.journal = Some(journal_of(at, &cell, place));
-                facts.untold = untold;
-                facts.waiting = rests.then_some(waiting);
+                snapshot.tell(at, &mut facts);
                 return Ok(Some((facts, files)));
             }
             if Instant::now() >= end {
@@ -116,6 +111,44 @@ impl Where {
             last = settled.then_some(missing);
             std::thread::sleep(PAUSE);
         }
+    }
+}
+
+/// The segment at one commit of its journal.
+struct Snapshot {
+    cell: Cell,
+    place: Option<Place>,
+    /// Number and committed end of the newest index file; without one, all there are count.
+    committed: Place,
+    waiting: Vec<Waiting>,
+    untold: Vec<Drops>,
+    /// Nothing was committed while the ring was looked at.
+    rests: bool,
+}
+
+impl Snapshot {
+    fn take(at: &Attached) -> Snapshot {
+        let (commit, found) = journal::read(at.mem());
+        let cell = cell_of(found);
+        let place = Place::unpack(cell.index);
+        let committed = place.unwrap_or(Place { serial: u64::MAX, end: u64::MAX });
+        let waiting = super::waiting(at, commit);
+        let untold = super::untold(at);
+        let rests = journal::read(at.mem()).0 == commit;
+        Snapshot { cell, place, committed, waiting, untold, rests }
+    }
+
+    /// Whether no file that was begun since can have been removed again, with its index file: its inode may have
+    /// been that of a file which the snapshot's index names.
+    fn is_recent(&self, at: &Attached) -> bool {
+        let begun = cell_of(journal::read(at.mem()).1).file.wrapping_sub(self.cell.file);
+        begun <= u64::from(at.configuration().0.policy.backups)
+    }
+
+    fn tell(self, at: &Attached, facts: &mut Facts) {
+        facts.journal = Some(journal_of(at, &self.cell, self.place));
+        facts.untold = self.untold;
+        facts.waiting = self.rests.then_some(self.waiting);
     }
 }
 
@@ -156,16 +189,14 @@ impl<'a> View<'a> {
 
     /// Files that were begun after the snapshot, by the index.
     fn later(&self, newest: u64) -> io::Result<BTreeSet<Id>> {
-        let mut ids = BTreeSet::new();
+        let (mut ids, begun) = (BTreeSet::new(), self.begun(newest));
         for serial in self.at.serials()?.into_iter().filter(|serial| *serial > newest) {
             if let Some((_, Some(header))) = self.at.open_index(serial)? {
-                ids.insert((header.dev, header.ino));
+                // It may go on with a log file that an older one has begun.
+                if header.begun > begun {
+                    ids.insert((header.dev, header.ino));
+                }
             }
-        }
-        // An index file may go on with a log file that an older one has begun.
-        let same = |h: &Header| (h.dev, h.ino);
-        if let Some(last) = self.index.values().rev().find_map(|(_, h)| h.as_ref()) {
-            ids.remove(&same(last));
         }
         Ok(ids)
     }
@@ -198,8 +229,14 @@ impl<'a> View<'a> {
         self.index.range(..=newest).filter_map(|(_, (_, header))| header.as_ref())
     }
 
+    /// The number of the newest log file that the index names.
+    fn begun(&self, newest: u64) -> u64 {
+        self.headers(newest).map(|h| h.begun).max().unwrap_or(0)
+    }
+
     /// Log files that the index names and that are neither held nor given up by a rotation.
-    fn missing(&self, newest: u64, later: &BTreeSet<Id>) -> io::Result<Missing> {
+    fn missing(&self, committed: Place, later: &BTreeSet<Id>) -> io::Result<Missing> {
+        let newest = committed.serial;
         let mut last: HashMap<Id, &Header> = HashMap::new();
         let mut begun_last = HashMap::new();
         for header in self.headers(newest) {
@@ -221,21 +258,23 @@ impl<'a> View<'a> {
             return Ok(Missing::new());
         }
         let from = lacks.iter().map(|h| h.serial).min().unwrap_or(0);
-        let given_up = self.given_up(from, newest)?;
+        let given_up = self.given_up(from, committed)?;
         let is_given_up =
             |h: &Header| given_up.iter().any(|(serial, id)| *serial >= h.serial && *id == (h.dev, h.ino));
         Ok(lacks.into_iter().filter(|h| !is_given_up(h)).map(|h| h.begun).collect())
     }
 
-    /// What rotations have given up, as the index says it from this number on.
-    fn given_up(&self, from: u64, newest: u64) -> io::Result<Vec<(u64, Id)>> {
+    /// What rotations have given up, as the index says it from this number on. What is said behind the committed
+    /// end belongs to a later view.
+    fn given_up(&self, from: u64, committed: Place) -> io::Result<Vec<(u64, Id)>> {
         let mut given_up = Vec::new();
-        for (serial, (file, header)) in self.index.range(from..=newest) {
+        for (serial, (file, header)) in self.index.range(from..=committed.serial) {
             let Some(header) = header else { continue };
             let mut bytes = Vec::new();
             let mut file: &File = file;
             file.seek(SeekFrom::Start(0))?;
-            file.read_to_end(&mut bytes)?;
+            let end = if *serial == committed.serial { committed.end } else { u64::MAX };
+            file.take(end).read_to_end(&mut bytes)?;
             for entry in Entries::of(&bytes, header) {
                 match entry {
                     Ok(Entry::Retire { dev, ino }) => given_up.push((*serial, (dev, ino))),
@@ -250,10 +289,12 @@ impl<'a> View<'a> {
     /// The view as the checker takes it, as of index file `newest`.
     fn into_facts(mut self, newest: u64, later: &BTreeSet<Id>) -> (Facts, Opened) {
         let known: BTreeSet<Id> = self.headers(newest).map(|h| (h.dev, h.ino)).collect();
+        let begun = self.begun(newest);
+        let is_later = |held: &Held| newest < u64::MAX && held.fact.begun.is_some_and(|b| b > begun);
         let mut held: Vec<(Id, Held)> = self.held.drain().collect();
         // What has lost its name before the index knew it was begun and removed after the snapshot.
         held.retain(|(id, held)| {
-            !later.contains(id) && (held.named || known.contains(id) || !held.is_plain())
+            !later.contains(id) && !is_later(held) && (held.named || known.contains(id) || !held.is_plain())
         });
         held.sort_by(|(_, a), (_, b)| a.place.cmp(&b.place));
         let mut facts = Facts::default();
