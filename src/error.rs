@@ -134,6 +134,15 @@ pub enum FlushError {
         /// The system's reason.
         reason: String,
     },
+    /// A rotation was asked for that would empty the file, since the log keeps no archives.
+    #[error(
+        "not rotated: {} keeps no archives (backups 0), so what is in it would be gone. Keep some with `crlog set --backups 10 {}`, or empty it with `crlog rotate --discard {}`",
+        path.display(), path.display(), path.display()
+    )]
+    Discards {
+        /// The log.
+        path: PathBuf,
+    },
     /// As [`AppendError::Detached`].
     #[error(
         "this process is not attached to the log any more and could not attach again: open the log anew to see why"

@@ -13,6 +13,7 @@
 //! | log file in use by another segment's flusher | nothing is written; tried again | `IoErrors` |
 
 use crate::attached::Attached;
+use crate::error::FlushError;
 use crate::options::{Config, Fsync};
 use crate::ring::journal::{Cell, Found, Period};
 use crate::ring::layout::{Counter, gate, word};
@@ -553,12 +554,19 @@ impl<'a> Flusher<'a> {
 
     fn serve_requests(&mut self) -> Result<(), Trouble> {
         let mem = self.at.mem();
-        let asked = mem.load(word::ROTATE_REQUESTS, Relaxed);
+        // ORDER discard/acquire.
+        let asked = mem.load(word::ROTATE_REQUESTS, Acquire);
         let may_rotate = self.backoff.is_due(sys::monotonic_ns() / MS);
         if asked != mem.load(word::ROTATE_SERVED, Relaxed) && may_rotate {
-            if self.cell.end > 0 {
+            let discards = self.config.policy.empties();
+            if discards && mem.load(word::DISCARD, Relaxed) == 0 {
+                let path = self.at.log_path.clone();
+                let what = FlushError::Discards { path }.to_string();
+                (self.tell)(Event::Error { what, errno: 0, retry: Duration::ZERO });
+            } else if self.cell.end > 0 {
                 self.rotate(self.config.policy.stage())?;
             }
+            mem.store(word::DISCARD, 0, Relaxed);
             // A rotation that failed is asked for until it has been made.
             if self.backoff.failures() == 0 {
                 mem.store(word::ROTATE_SERVED, asked, Relaxed);

@@ -63,8 +63,9 @@ pub use flush::Event;
 pub use index::verdict::{FileVerdict, Finding, ProducerId, Reason, SegmentAccount, Span, Verdict};
 pub use log::{Log, is_being_written};
 pub use options::{
-    CHUNK_BYTES, Compression, DEFAULT_RING_BYTES, Difference, Escape, Fsync, KIB, Live, MIB, Notes, OnStart,
-    Options, PROCESSES_MAX, RING_BYTES_MAX, RING_BYTES_MIN, Rotator, TERMINATOR_MAX, WhenFull,
+    CHUNK_BYTES, Compression, DEFAULT_BACKUPS, DEFAULT_RING_BYTES, Difference, Escape, Fsync, KIB, Live, MIB,
+    Notes, OnStart, Options, PROCESSES_MAX, RING_BYTES_MAX, RING_BYTES_MIN, Rotator, TERMINATOR_MAX,
+    WhenFull,
 };
 pub use recover::{RecoverError, Recovered, Rescued};
 pub use rotate::{Names, SizeRule};

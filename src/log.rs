@@ -15,7 +15,7 @@ use crate::stats::{Counters, DeathInfo, FlusherInfo, ProducerInfo, Stats};
 use crate::sys::{Create, FileError, LogFile};
 use crate::writer::{Severity, Writer};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::Duration;
 
@@ -174,19 +174,40 @@ impl Log {
         self.core.options.differences(&at.0.configuration().0, &at.0.geometry, &Live::read(at.0.mem()))
     }
 
-    /// Asks the flusher to rotate the file now. An empty file is not rotated.
+    /// Asks the flusher to rotate the file now. An empty file is not rotated, and neither is that of a log that keeps no
+    /// archives: the flusher says so (an event, see [`Stats::error`] too).
     pub fn request_rotation(&self) {
         self.request(word::ROTATE_REQUESTS);
     }
 
     /// Rotates the file and waits until it is done. What any process logged before this call stands in the archive; an
     /// empty file is not rotated. A rotation that fails is tried again, also after `limit`.
+    ///
+    /// # Errors
+    /// A log that keeps no archives is not rotated ([`FlushError::Discards`]): see [`Log::rotate_or_discard`].
     pub fn rotate(&self, limit: Duration) -> Result<(), FlushError> {
+        let at = self.core.membership().map_err(|_| FlushError::Detached)?;
+        if at.0.configuration().0.policy.empties() {
+            return Err(FlushError::Discards { path: self.path().to_owned() });
+        }
+        self.rotate_with(limit, false)
+    }
+
+    /// The same also for a log that keeps no archives (backups 0): its file is emptied, and what was in it is gone.
+    pub fn rotate_or_discard(&self, limit: Duration) -> Result<(), FlushError> {
+        self.rotate_with(limit, true)
+    }
+
+    fn rotate_with(&self, limit: Duration, discard: bool) -> Result<(), FlushError> {
         let deadline = std::time::Instant::now().checked_add(limit);
         self.flush(limit)?;
         let at = self.core.membership().map_err(|_| FlushError::Detached)?;
         let (at, mem) = (&at.0, at.0.mem());
-        let asked = mem.add(word::ROTATE_REQUESTS, 1, Relaxed).wrapping_add(1);
+        if discard {
+            mem.store(word::DISCARD, 1, Relaxed);
+        }
+        // ORDER discard/release: the flusher that sees the request sees what it may do.
+        let asked = mem.add(word::ROTATE_REQUESTS, 1, Release).wrapping_add(1);
         let mut wait = Duration::from_millis(1);
         while mem.load(word::ROTATE_SERVED, Relaxed).wrapping_sub(asked) >= u64::MAX / 2 {
             at.ring();

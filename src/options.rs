@@ -42,6 +42,8 @@ pub const RING_BYTES_MIN: u64 = 256 * KIB;
 pub const RING_BYTES_MAX: u64 = 512 * MIB;
 /// Processes that can be attached at once.
 pub const PROCESSES_MAX: u32 = 4095;
+/// Archives that are kept by default if they have numbers; with dated names all are kept.
+pub const DEFAULT_BACKUPS: u32 = 10;
 /// Longest terminator, in bytes.
 pub const TERMINATOR_MAX: usize = 7;
 
@@ -247,8 +249,9 @@ impl Options {
         self
     }
 
-    /// Keep this many rotated files; with numbers `.1` (newest) to `.N`. With 0 (the default) and numbered names the file is
-    /// truncated when it is full, with dated names all are kept.
+    /// Keep this many rotated files; with numbers `.1` (newest) to `.N`; default 10. With 0 and numbered names the file is
+    /// emptied when [`max_bytes`](Options::max_bytes) is reached, what was in it is gone, and nothing else empties it. With
+    /// dated names 0, the default, keeps all.
     #[must_use]
     pub fn backups(mut self, count: u32) -> Options {
         self.backups = Some(count);
@@ -628,7 +631,7 @@ impl Options {
         let config = Config {
             policy: Policy {
                 max_bytes: self.max_bytes.unwrap_or(0),
-                backups: self.backups.unwrap_or(0),
+                backups: self.backups.unwrap_or(if names == Scheme::Numbered { DEFAULT_BACKUPS } else { 0 }),
                 rule: self.size_rule.unwrap_or(SizeRule::Strict),
                 names,
                 direct,
@@ -687,7 +690,11 @@ impl Options {
         set(&mut policy.rule, self.size_rule.as_ref(), &want.rule);
         if self.names.is_some() || (self.rotate_at.is_some() && !policy.direct) {
             // With times dated, unless something else was asked for.
+            let were_all_kept = policy.names != Scheme::Numbered && policy.backups == 0;
             (policy.names, running.template) = (want.names, wanted.template.clone());
+            if were_all_kept && self.backups.is_none() {
+                policy.backups = want.backups;
+            }
         }
         set(&mut running.mode, self.mode.as_ref(), &wanted.mode);
         set(&mut running.owner, self.owner.as_ref(), &wanted.owner);

@@ -222,3 +222,61 @@ fn who_only_looks_cannot_write() {
     let error = place.options().attach().unwrap_err().to_string();
     assert!(error.contains("no process has"), "{error}");
 }
+
+fn numbered(place: &common::Place) -> usize {
+    common::names(place.path()).iter().filter(|name| name.starts_with("app.log.")).count()
+}
+
+#[test]
+fn archives_are_kept_unless_asked_otherwise() {
+    let place = common::Place::new();
+    let log = place.options().max_bytes(64 * 1024).open().unwrap();
+    let mut w = log.writer().unwrap();
+    for i in 0..5_000 {
+        w.append(format!("{i} {i:100}").as_bytes()).unwrap();
+    }
+    log.flush(Duration::from_secs(20)).unwrap();
+    assert_eq!(log.stats().backups, crlog::DEFAULT_BACKUPS);
+    assert_eq!((numbered(&place), place.lines_now().len()), (8, 5_000));
+    for _ in 0..6 {
+        w.append(b"one more").unwrap();
+        log.rotate(Duration::from_secs(20)).unwrap();
+    }
+    assert_eq!(numbered(&place), 10);
+}
+
+#[test]
+fn rotation_on_demand_without_archives_is_refused() {
+    let place = common::Place::new();
+    let limit = Duration::from_secs(20);
+    let log = place.options().backups(0).open().unwrap();
+    let mut w = log.writer().unwrap();
+    w.append(b"kept").unwrap();
+    let refused = log.rotate(limit).unwrap_err();
+    assert!(matches!(&refused, crlog::FlushError::Discards { path } if path == log.path()), "{refused}");
+    assert!(refused.to_string().contains("crlog rotate --discard"), "{refused}");
+    log.request_rotation();
+    w.append(b"kept, too").unwrap();
+    log.flush(limit).unwrap();
+    assert_eq!(place.lines_now(), ["kept", "kept, too"]);
+    log.rotate_or_discard(limit).unwrap();
+    assert_eq!(place.lines_now(), [""; 0]);
+    log.request_rotation();
+    w.append(b"after").unwrap();
+    log.flush(limit).unwrap();
+    assert_eq!(place.lines_now(), ["after"], "the permission was for once");
+}
+
+#[test]
+fn times_without_archives_and_limit_empty_nothing() {
+    let place = common::Place::new();
+    let options = place.options().backups(0).rotate_at("S 1").names(crlog::Names::Numbered);
+    let log = options.open().unwrap();
+    let mut w = log.writer().unwrap();
+    for i in 0..5 {
+        w.append(format!("{i}").as_bytes()).unwrap();
+        std::thread::sleep(Duration::from_millis(400));
+    }
+    log.flush(Duration::from_secs(20)).unwrap();
+    assert_eq!(place.lines_now(), ["0", "1", "2", "3", "4"]);
+}

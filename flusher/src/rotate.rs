@@ -4,7 +4,7 @@ use crate::args::PlaceArgs;
 use crate::console::{Console, Failure};
 use crate::units;
 use clap::Args;
-use crlog::Options;
+use crlog::{Log, Options};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ Exit status: 0 done, 1 if no process has this log open or it was not done in tim
 
 Examples:
   crlog rotate app.log
-  crlog rotate --timeout 1m app.log";
+  crlog rotate --timeout 1m app.log
+  crlog rotate --discard app.log     empties a log that keeps no archives";
 
 /// Rotate the file of a log that is open, and wait until it is done
 #[derive(Args, Debug)]
@@ -28,6 +29,10 @@ pub struct RotateArgs {
     #[arg(long, value_name = "TIME", value_parser = units::duration, default_value = "10s")]
     timeout: Duration,
 
+    /// Also a log that keeps no archives: its file is emptied, and what was in it is gone
+    #[arg(long)]
+    discard: bool,
+
     #[command(flatten)]
     place: PlaceArgs,
 }
@@ -37,7 +42,8 @@ pub fn main(args: &RotateArgs, console: Console) -> Result<u8, Failure> {
     let options = args.place.apply(Options::new(&args.path).name("crlog rotate"));
     let log = options.attach().map_err(Failure::failed)?;
     let before = log.stats();
-    log.rotate(args.timeout).map_err(Failure::failed)?;
+    let rotate = if args.discard { Log::rotate_or_discard } else { Log::rotate };
+    rotate(&log, args.timeout).map_err(Failure::failed)?;
     let after = log.stats();
     console.out(&match after.files.get(1) {
         _ if after.counters.rotations == before.counters.rotations => {

@@ -118,10 +118,11 @@ impl Log {
         self.patiently(py, seconds, crlog::Log::sync)
     }
 
-    /// Rotates now, and waits `seconds` at most until it is done.
+    /// Rotates now, and waits `seconds` at most until it is done. Without archives the file is emptied, as
+    /// Python's handlers do.
     fn rotate(&self, py: Python<'_>, seconds: f64) -> PyResult<()> {
         let log = self.log(py)?;
-        py.detach(|| log.rotate(limit(seconds))).map_err(|e| errors::flush(&e))
+        py.detach(|| log.rotate_or_discard(limit(seconds))).map_err(|e| errors::flush(&e))
     }
 
     /// Asks the flusher to look whether the file was moved.

@@ -145,7 +145,9 @@ impl Flusher<'_> {
     /// Rotates if it is time.
     pub(super) fn rotate_in_time(&mut self) -> Result<(), Trouble> {
         let Some(before) = armed(self.cell.period).filter(|_| self.schedule.is_some()) else { return Ok(()) };
-        match self.due(before, now(), self.cell.end == 0) {
+        let due = self.due(before, now(), self.cell.end == 0);
+        let due = due.map(|due| if self.config.policy.may_empty() { due } else { due.without_rotation() });
+        match due {
             Some(Due::Rotate(_)) if self.backoff.is_due(sys::monotonic_ns() / MS) => {
                 self.rotate(self.config.policy.stage())
             }
@@ -175,7 +177,8 @@ impl Flusher<'_> {
 
     /// The first file of a new log.
     pub(super) fn rotate_at_start(&mut self) -> Result<(), Trouble> {
-        if self.config.on_start == OnStart::Rotate && self.begins_the_log() && self.cell.end > 0 {
+        let asked = self.config.on_start == OnStart::Rotate && self.config.policy.may_empty();
+        if asked && self.begins_the_log() && self.cell.end > 0 {
             return self.rotate(self.config.policy.stage());
         }
         Ok(())

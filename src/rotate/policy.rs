@@ -54,6 +54,19 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// Whether a rotation that no limit of size asks for may be made: one that would empty the file may only if there is
+    /// such a limit, too.
+    #[must_use]
+    pub fn may_empty(&self) -> bool {
+        !self.empties() || self.max_bytes > 0
+    }
+
+    /// Whether a rotation empties the file: numbers are wanted, and none of them is kept.
+    #[must_use]
+    pub fn empties(&self) -> bool {
+        self.backups == 0 && self.names == Scheme::Numbered && !self.direct
+    }
+
     /// Whether a file of `file_bytes` must be rotated before a record of `record_bytes` goes in.
     ///
     /// An empty file is never rotated for its size, so a record longer than the limit finds a

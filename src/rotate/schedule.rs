@@ -103,6 +103,17 @@ pub enum Due {
     Rotate(Armed),
 }
 
+impl Due {
+    /// The same where no rotation is to be made: the period ends all the same.
+    #[must_use]
+    pub fn without_rotation(self) -> Self {
+        match self {
+            Self::Rotate(next) => Self::Rearm(next),
+            other => other,
+        }
+    }
+}
+
 /// A [`Trigger`] in its zone.
 #[derive(Clone, Debug)]
 pub struct Schedule {

@@ -67,9 +67,9 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "backups",
         also: &["backup_count", "count"],
-        help: "Keep this many rotated files, LOGFILE.1 (newest) to LOGFILE.N; with 0 a full file is emptied, and with dated names all are kept",
+        help: "Keep this many rotated files, LOGFILE.1 (newest) to LOGFILE.N; with 0 a file that reaches --max-bytes is emptied, and with dated names, whose default it is, all are kept",
         example: "5",
-        default: Default::Is("0"),
+        default: Default::Is("10"),
         reader: |g| {
             let count = g.count()?;
             Ok(Setting::new(Value::Number(count.into()), move |o| o.backups(count)))

@@ -37,12 +37,12 @@ fn missing(settings: &Settings) -> Vec<Problem> {
         Some(Value::Text(names)) => names == "dated" || names.contains('{') && !names.contains("{n}"),
         _ => at_times || settings.is_true("direct"),
     };
-    let never = settings.get("max_bytes").is_some_and(|(limit, _)| limit.value == Value::Number(0));
-    let rotates = [("max_bytes", !never), ("rotate_at", at_times), ("on_start", is("on_start", "rotate"))];
-    // A slip of the pen that would cost all that is in the log.
-    let emptied = rotates.into_iter().filter(|(_, rotates)| *rotates && !dated && !has("backups"));
-    let emptied =
-        emptied.map(|(key, _)| (key, "backups", ": with 0 the file is emptied, and what was in it is gone"));
+    let limited = settings.get("max_bytes").is_some_and(|(limit, _)| limit.value != Value::Number(0));
+    let none = settings.get("backups").is_some_and(|(backups, _)| backups.value == Value::Number(0));
+    let rotates = [("rotate_at", at_times), ("on_start", is("on_start", "rotate"))];
+    let emptied = rotates.into_iter().filter(|(_, rotates)| *rotates && none && !dated && !limited);
+    let why = ": with 0 nothing is kept, and only max_bytes empties the file";
+    let emptied = emptied.map(|(key, _)| (key, "backups", why));
     let unused = (settings.is_true("empty_files") && !at_times).then_some(("empty_files", "rotate_at", ""));
     emptied.chain(unused).filter_map(|(key, needs, why)| lacking(settings, key, needs, why)).collect()
 }

@@ -255,15 +255,10 @@ fn load(text: &str) -> Result<Vec<LogConfig>, Vec<String>> {
 fn what_is_not_possible_together_is_said_of_the_keys_that_can_mend_it() {
     for (text, says) in [
         (
-            "max_bytes = 5\n[[log]]\npath = \"a\"",
-            "f:1: max_bytes: needs backups, too: with 0 the file is emptied",
+            "names = \"numbered\"\nbackups = 0\n[[log]]\npath = \"a\"\nrotate_at = \"daily\"",
+            "f:5: rotate_at: needs backups, too: with 0 nothing is kept",
         ),
-        (
-            "names = \"numbered\"\n[[log]]\npath = \"a\"\nrotate_at = \"daily\"",
-            "f:4: rotate_at: needs backups, too",
-        ),
-        ("[[log]]\npath = \"a\"\non_start = \"rotate\"", "f:3: on_start: needs backups, too"),
-        ("max_bytes = 5\n[[log]]\npath = \"a\"\nrotate_at = \"never\"", "f:1: max_bytes: needs backups, too"),
+        ("backups = 0\n[[log]]\npath = \"a\"\non_start = \"rotate\"", "f:4: on_start: needs backups, too"),
         ("empty_files = true\n[[log]]\npath = \"a\"", "f:1: empty_files: needs rotate_at, too"),
         ("[[log]]\npath = \"a\"\nmode = \"0440\"", "f:3: mode: mode 440 is not possible"),
         (
@@ -284,6 +279,9 @@ fn what_is_not_possible_together_is_said_of_the_keys_that_can_mend_it() {
     assert_eq!(both.len(), 2, "{both:?}");
     for fine in [
         "max_bytes = 5\n[[log]]\npath = \"a\"\nbackups = 0",
+        "max_bytes = 5\n[[log]]\npath = \"a\"",
+        "names = \"numbered\"\n[[log]]\npath = \"a\"\nrotate_at = \"daily\"",
+        "max_bytes = 5\non_start = \"rotate\"\n[[log]]\npath = \"a\"\nbackups = 0",
         "rotate_at = \"never\"\n[[log]]\npath = \"a\"",
         "max_bytes = 0\non_start = \"append\"\n[[log]]\npath = \"a\"",
         "max_bytes = 5\n[[log]]\npath = \"a\"\nrotate_at = \"daily\"\nempty_files = true",

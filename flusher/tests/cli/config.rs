@@ -420,7 +420,11 @@ fn the_plain_form_is_checked_alike() {
     let text = String::from_utf8(said.stdout).unwrap();
     let begins = format!("[[log]]\npath = \"{}\" ", place.log().display());
     assert!(text.starts_with(&begins) && text.contains("\nmax_bytes = 10000000 "), "{text}");
-    assert_ended(&place.run(FLUSHER, "--check --max-bytes 10MB", b""), 2, "--backups");
+    assert_ended(
+        &place.run(FLUSHER, "--check --rotate-at daily --names numbered --backups 0", b""),
+        2,
+        "--backups",
+    );
     assert!(!place.log().exists() && segments_of(&place.log()).is_empty());
 }
 
@@ -495,10 +499,10 @@ fn check_names_the_line_of_a_template_that_is_not_possible() {
         ("crlog.toml:15: names: ", "use numbered, dated, or a template such as"),
     ];
     assert_says(said(&site), &wants);
-    site.write("LOG a.7\nnames = \"a.{seq}\"\nLOG d\nmax_bytes = 10\nnames = \"{stem}.{n}{ext}\"");
+    site.write("LOG a.7\nnames = \"a.{seq}\"\nLOG d\nbackups = 0\nrotate_at = \"daily\"\nnames = \"{stem}.{n}{ext}\"");
     let wants = [
         ("crlog.toml:4: names: ", "the log itself is called so"),
-        ("crlog.toml:8: max_bytes", "needs backups, too"),
+        ("crlog.toml:9: rotate_at", "needs backups, too"),
     ];
     assert_says(said(&site), &wants);
 }

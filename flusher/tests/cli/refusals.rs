@@ -12,7 +12,7 @@ const BOTH: &[(&str, i32, &str)] = &[
     ("--max-bytes 10mb --backups 1 LOG", 2, "use B, kB"),
     ("--max-bytes many --backups 1 LOG", 2, "digits and a unit"),
     ("--max-bytes 99999999999GiB --backups 1 LOG", 2, "too large"),
-    ("--max-bytes 10MB LOG", 2, "--max-bytes: needs --backups"),
+    ("--rotate-at daily --names numbered --backups 0 LOG", 2, "--rotate-at: needs --backups"),
     ("--durable=maybe LOG", 2, "use yes or no"),
     ("--durable yes LOG", 2, "unexpected argument"),
     ("--ring-size 256KiB --reserve 1MiB LOG", 2, "at most half of the ring"),

@@ -23,7 +23,7 @@ fn it_says_what_was_and_what_is_and_changes_only_what_was_asked_for() {
         text.split(';').map(str::to_owned).collect::<Vec<_>>()
     };
     want.push("reserve 65536 bytes".into());
-    want.extend(others("0", "none"));
+    want.extend(others("10", "none"));
     assert_eq!(said(&place, "set"), want);
 
     let changed = said(
