@@ -87,7 +87,7 @@ fn a_flusher_that_does_not_get_on_is_named_in_time() {
 #[test]
 fn log_without_archives_is_emptied_only_with_discard() {
     let place = Place::new();
-    let log = place.options().backups(0).open().unwrap();
+    let log = Options::new(place.log()).backups(0).open().unwrap();
     log.writer().unwrap().append(b"kept").unwrap();
     assert_ended(&place.run(CRLOG, "rotate", b""), 1, "--discard");
     assert_eq!(std::fs::read_to_string(place.log()).unwrap(), "kept\n");
