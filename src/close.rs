@@ -153,14 +153,28 @@ impl Log {
     /// # Errors
     /// What is not in the file, and why. It stays in memory, and the next opener of the log writes it.
     pub fn close(self) -> Result<(), CloseError> {
+        let limit = self.close_timeout();
+        self.close_within(limit)
+    }
+
+    /// As [`Log::close`], with a limit for this call: for a process that closes several logs within one.
+    ///
+    /// # Errors
+    /// As [`Log::close`].
+    pub fn close_within(self, limit: Duration) -> Result<(), CloseError> {
         let Ok(at) = self.attached() else {
             return Ok(()); // this process has written nothing that could wait
         };
-        let limit = self.end_options().timeout(at.0.mem());
         let left = finish(&at.0, limit);
         drop(self);
         at.0.set_reported(left.is_some());
         left.map_or(Ok(()), Err)
+    }
+
+    /// How long [`Log::close`] waits at most: what [`Options::close_timeout`] says, or the default under the log's
+    /// present policy.
+    pub fn close_timeout(&self) -> Duration {
+        self.attached().map_or(CLOSE_TIMEOUT, |at| self.end_options().timeout(at.0.mem()))
     }
 }
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# What the tests need besides a Rust toolchain: strace (to count system calls, and to make them fail), and Python with its
-# module venv. Installed with apt where this user may; otherwise a test that wants it says that it was skipped.
+# What the tests need besides a Rust toolchain: strace (to count system calls, and to make them fail), Python with its
+# module venv, and the programs of Apache and Redis (from packages that start no service). Installed with apt where this user may; otherwise a test that wants it says that it was skipped.
 set -u
 need="1.89"
 have=$(rustc --version 2>/dev/null | sed 's/^rustc \([0-9]*\.[0-9]*\).*/\1/')
@@ -17,6 +17,8 @@ if ! command -v cc >/dev/null 2>&1 && ! command -v gcc >/dev/null 2>&1; then
     missing="gcc libc6-dev"
 fi
 command -v strace >/dev/null 2>&1 || missing="${missing:-} strace"
+[ -x /usr/sbin/apache2 ] || command -v httpd >/dev/null 2>&1 || missing="${missing:-} apache2-bin"
+command -v redis-server >/dev/null 2>&1 || [ -x /usr/bin/redis-check-rdb ] || missing="${missing:-} redis-tools"
 ${PYTHON:-python3} -c 'import venv, ensurepip' 2>/dev/null || missing="${missing:-} python3 python3-venv"
 if [ -n "${missing:-}" ]; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then

@@ -30,6 +30,7 @@ _handlers: weakref.WeakSet[ConcurrentHandler] = weakref.WeakSet()
 
 def _in_the_child() -> None:
     _end.has_begun, _end.waited_seconds = False, 0.0
+    _end.left.clear()
     for handler in list(_handlers):
         handler._forget()
 
@@ -39,6 +40,10 @@ class _ProcessEnd:
 
     has_begun = False
     waited_seconds = 0.0
+
+    def __init__(self) -> None:
+        # Logs whose records stay in memory, as was said already.
+        self.left: set[str] = set()
 
     def begin(self) -> None:
         self.has_begun = True
@@ -353,8 +358,9 @@ class ConcurrentHandler(logging.Handler):
         try:
             self._close(_end.limit, at_end=True)
         except _crlog.NotFlushed as e:
+            _end.left.add(self.baseFilename)
             if self.report_at_exit and sys.stderr is not None:
-                sys.stderr.write(f"{e}\n")
+                sys.stderr.write(f"crlog: {e}\n")
         finally:
             _end.waited_seconds += time.monotonic() - begun
 
@@ -375,7 +381,7 @@ class ConcurrentHandler(logging.Handler):
 
     def _recover(self) -> None:
         """Writes what killed children left in memory, of a log that this process did not open itself."""
-        if hasattr(self, "options"):
+        if hasattr(self, "options") and self.baseFilename not in _end.left:
             _crlog.recover(self.baseFilename, self._place())
 
     def _place(self) -> dict[str, Any]:

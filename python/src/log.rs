@@ -1,6 +1,6 @@
 //! A log as a Python object.
 
-use crate::shared::{AtEnd, Shared, default_close_timeout, what_is_left};
+use crate::shared::Shared;
 use crate::signals::Outlook;
 use crate::{errors, options, signals};
 use crlog::{AppendError, FlushError, Interrupt, OpenError, Options, Severity, Writer};
@@ -53,11 +53,14 @@ impl Log {
         if let Some(name) = name.as_deref().map(short).filter(|name| !name.is_empty()) {
             options = options.name(name);
         }
+        options = options.report_at_exit(report_at_exit);
+        if let Some(seconds) = close_timeout {
+            options = options.close_timeout(limit(seconds));
+        }
         let log = py.detach(|| options.open()).map_err(|e| errors::open(&e))?;
         let raised = Arc::new(Mutex::new(None));
         let interrupt = interrupt(&raised);
-        let at_end = AtEnd { timeout: close_timeout.map(limit), report: report_at_exit };
-        let shared = Shared::new(log, at_end);
+        let shared = Shared::new(log, report_at_exit);
         signals::arm(may_thread);
         Ok(Log { shared, raised, interrupt, may_thread, is_slow: AtomicBool::new(false) })
     }
@@ -99,18 +102,20 @@ impl Log {
     /// Waits, `seconds` at most, until all that any process wrote before this call is in the file. If it is not, `NotFlushed`
     /// says what is left where; at the end of the process the log is then not left, since that would wait again.
     fn close(&self, py: Python<'_>, seconds: f64, at_end: bool) -> PyResult<()> {
-        let Err(e) = self.wait(py, seconds, crlog::Log::flush)? else { return Ok(()) };
-        let left = what_is_left(&self.log(py)?, &e);
-        if at_end {
-            std::mem::forget(self.shared.take_apart().1);
+        if self.wait(py, seconds, crlog::Log::flush)?.is_ok() {
+            return Ok(());
         }
-        Err(errors::NotFlushed::new_err(left))
+        let log = if at_end { self.shared.take_apart().1 } else { self.shared.log() };
+        let left = py.detach(|| log.map(|log| log.close_within(Duration::ZERO)));
+        match left {
+            Some(Err(left)) => Err(errors::NotFlushed::new_err(left.to_string())),
+            _ => Ok(()),
+        }
     }
 
-    /// How long a process waits at its end if nothing was asked for: 1 second if records are dropped when the ring is full,
-    /// else 5.
+    /// How long the end of the process waits at most, in seconds.
     fn close_timeout(&self, py: Python<'_>) -> PyResult<f64> {
-        Ok(default_close_timeout(&self.log(py)?).as_secs_f64())
+        Ok(self.log(py)?.close_timeout().as_secs_f64())
     }
 
     /// Waits, `seconds` at most, until all that any process wrote before this call is on the disk.

@@ -41,9 +41,7 @@ pub fn read(path: PathBuf, given: &Bound<'_, PyDict>) -> PyResult<Options> {
     if let Some(problem) = possible::of_one(&all, &Origin::CommandLine, &path).first() {
         return Err(PyValueError::new_err(problem.to_string()));
     }
-    // The interpreter's end closes the logs, and reports what is left: see `shared::close_all`.
-    let options = Options::new(path).close_at_exit(false).report_at_exit(false);
-    let mut options = all.apply(options).flusher_thread(thread);
+    let mut options = all.apply(Options::new(path)).flusher_thread(thread);
     if let Some(bytes) = terminator {
         options = options.terminator(&bytes);
     }

@@ -1,6 +1,6 @@
 //! The part of a [`Log`](crate::log::Log) that a thread without Python can close, and the list of those that are open.
 
-use crlog::{FlushError, Severity, WhenFull, Writer};
+use crlog::{CloseError, Writer};
 use std::io::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::time::{Duration, Instant};
@@ -19,17 +19,8 @@ pub struct Shared {
     /// Locked for some nanoseconds, never while anything waits, and nobody waits for it: a thread that does not get it makes
     /// a writer for one record. With the interpreter's lock held that does not happen.
     pool: Mutex<WriterPool>,
-    /// How it is closed when a signal ends the process.
-    at_end: AtEnd,
-}
-
-/// How a log is closed when its process ends.
-#[derive(Clone, Copy)]
-pub struct AtEnd {
-    /// How long what is in the ring is waited for; if nothing was asked for, [`default_close_timeout`].
-    pub timeout: Option<Duration>,
-    /// Whether what is left is reported on standard error.
-    pub report: bool,
+    /// Whether what is left when a signal ends the process is reported on standard error.
+    report_at_exit: bool,
 }
 
 #[derive(Default)]
@@ -43,8 +34,8 @@ struct WriterPool {
 }
 
 impl Shared {
-    pub fn new(log: crlog::Log, at_end: AtEnd) -> Arc<Shared> {
-        let shared = Arc::new(Shared { log: Mutex::new(Some(log)), pool: Mutex::default(), at_end });
+    pub fn new(log: crlog::Log, report_at_exit: bool) -> Arc<Shared> {
+        let shared = Arc::new(Shared { log: Mutex::new(Some(log)), pool: Mutex::default(), report_at_exit });
         if let Some(mut open) = lock_soon(&OPEN) {
             let me = std::process::id();
             open.retain(|(process, log)| *process == me && log.strong_count() > 0);
@@ -85,7 +76,7 @@ impl Shared {
     }
 
     /// Closes the log while other threads may use it, which are about to end with the process. Returns what is left.
-    fn close(&self, begun: Instant) -> Option<String> {
+    fn close(&self, begun: Instant) -> Option<CloseError> {
         let mut pool = lock_soon(&self.pool)?;
         pool.closed = true;
         let writers = std::mem::take(&mut pool.free);
@@ -96,15 +87,8 @@ impl Shared {
             std::thread::sleep(Duration::from_micros(200));
         }
         let log = lock_soon(&self.log).and_then(|mut log| log.take())?;
-        let timeout = self.at_end.timeout.unwrap_or_else(|| default_close_timeout(&log));
-        match log.flush(timeout.saturating_sub(begun.elapsed())) {
-            Ok(()) => None,
-            Err(e) => {
-                let left = what_is_left(&log, &e);
-                std::mem::forget(log); // leaving would wait again
-                Some(left)
-            }
-        }
+        let limit = log.close_timeout().saturating_sub(begun.elapsed());
+        log.close_within(limit).err()
     }
 }
 
@@ -114,35 +98,11 @@ pub fn close_all() {
     let (me, now) = (std::process::id(), Instant::now());
     for log in open.iter().filter(|(process, _)| *process == me).filter_map(|(_, log)| log.upgrade()) {
         if let Some(left) = log.close(now)
-            && log.at_end.report
+            && log.report_at_exit
         {
-            let _ = writeln!(std::io::stderr(), "{left}");
+            let _ = writeln!(std::io::stderr(), "crlog: {left}");
         }
     }
-}
-
-/// How long a process waits at its end if nothing was asked for: less if records are dropped when the ring is full.
-pub fn default_close_timeout(log: &crlog::Log) -> Duration {
-    let drops = log.stats().live.when_full[Severity::Info as usize] == WhenFull::Drop;
-    Duration::from_secs(if drops { 1 } else { 5 })
-}
-
-/// One line: what is not in the file, why, where it is, and what writes it.
-pub fn what_is_left(log: &crlog::Log, why: &FlushError) -> String {
-    let found = log.stats();
-    let reason = match why {
-        FlushError::Timeout { reason, .. } => reason.clone(),
-        other => other.to_string(),
-    };
-    format!(
-        "crlog: {} records ({} bytes) of {} are not in the file, but in memory ({}), because {reason}. When that is over, this \
-         writes them: crlog recover {}",
-        found.lag_records,
-        found.lag_bytes,
-        log.path().display(),
-        found.segment,
-        log.path().display(),
-    )
 }
 
 fn lock_now<T>(lock: &Mutex<T>) -> Option<MutexGuard<'_, T>> {

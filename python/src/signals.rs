@@ -10,8 +10,8 @@
 //! | Python's handler, SIGTERM and SIGQUIT | ours first notes that the process is ending, then calls Python's: from then on [`Outlook::Ending`] |
 //! | another one | left alone |
 //!
-//! A host may change the action at any time, through Python or not; the next record looks again, ten times a second at
-//! most.
+//! A host may change the action at any time, through Python or not; the next record looks again, if there are not too
+//! many.
 //!
 //! **Invariant (E1):** The handler does what is async-signal-safe: atomics, `getpid`, the clock, `sigaction`, `raise`, one
 //! futex call.
@@ -30,8 +30,9 @@ const SIGNALS: [c_int; 4] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM];
 const ENDS_GRACEFULLY: [c_int; 2] = [SIGQUIT, SIGTERM];
 /// How long a process that caught such a signal may take to end, in milliseconds.
 const ENDING_MS: i64 = 300_000;
-/// How long a change of an action may stay unseen while records are written, in milliseconds.
-const RECHECK_MS: i64 = 100;
+/// Of the records of this many milliseconds, so many look at the actions.
+const LOOKS_MS: i64 = 100;
+const LOOKS_MAX: u32 = 32;
 /// How many records of a process of which nothing is known are waited for.
 const UNKNOWN_MAX: u32 = 200;
 /// A host that changes its handlers more often than this gets these records once, in milliseconds.
@@ -51,8 +52,9 @@ static ASKED: AtomicI64 = AtomicI64::new(0);
 static UNKNOWN_RECORDS: AtomicU32 = AtomicU32::new(0);
 /// When this began, in milliseconds of [`now_ms`]; 0 if it did not.
 static UNKNOWN_AT: AtomicI64 = AtomicI64::new(0);
-/// When the actions are looked at next, in milliseconds of [`now_ms`].
-static CHECK_AT: AtomicI64 = AtomicI64::new(0);
+/// When looks are counted again from 0, in milliseconds of [`now_ms`].
+static LOOKS_UNTIL: AtomicI64 = AtomicI64::new(0);
+static LOOKS: AtomicU32 = AtomicU32::new(0);
 
 /// What can be known of a process that has just written a record.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -85,11 +87,16 @@ pub fn watch_forks() {
     unsafe { libc::pthread_atfork(None, None, Some(in_a_forked_child)) };
 }
 
-/// Looks at the actions now and then. Cheap enough for each record.
+/// Looks at the actions, for a record; not for each of many.
 pub fn look_again(may_thread: bool) {
     let now = now_ms();
-    if now >= CHECK_AT.load(Relaxed) {
-        CHECK_AT.store(now + RECHECK_MS, Relaxed);
+    let mut looks = LOOKS.load(Relaxed);
+    if now >= LOOKS_UNTIL.load(Relaxed) {
+        LOOKS_UNTIL.store(now + LOOKS_MS, Relaxed);
+        looks = 0;
+    }
+    if looks < LOOKS_MAX {
+        LOOKS.store(looks + 1, Relaxed);
         arm(may_thread);
     }
 }

@@ -15,6 +15,13 @@ import crlog
 import pytest
 
 
+def pytest_report_header() -> list[str]:
+    """What cannot be had here, said at the start."""
+    from real import needs
+
+    return [f"NOT INSTALLED, tests that need it are skipped: {name}" for name in needs.missing()]
+
+
 def archives(log: Path) -> list[Path]:
     """The rotated files of a numbered chain, the oldest first."""
     found = [(int(m[1]), p) for p in log.parent.iterdir() if (m := re.fullmatch(re.escape(log.name) + r"\.(\d+)", p.name))]

@@ -23,6 +23,11 @@ if [ "$(cat "$venv/version" 2>/dev/null)" != "$version" ]; then
 fi
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 "$venv/bin/pip" install --quiet -r python/tests/requirements.txt
+# All at once is quick; one that cannot be built must not keep the others away.
+"$venv/bin/pip" install --quiet -r python/tests/requirements-real.txt >/dev/null 2>&1 ||
+    grep '^[a-z]' python/tests/requirements-real.txt | while read -r one; do
+        "$venv/bin/pip" install --quiet "$one" >/dev/null 2>&1 || echo "could not install $one"
+    done
 "$venv/bin/pip" install --quiet --force-reinstall --no-deps ./python
 if [ "${1:-}" = --bench ]; then exec "$venv/bin/python" python/bench/run.py; fi
 exec bash python/tests/pytest.sh "$venv/bin/python" "$@"

@@ -241,7 +241,7 @@ def test_full_disk_ends_within_the_limit_and_says_what_is_left(
     (left,) = [int(m[1]) for line in said if (m := re.search(r"(\d+) records .*crlog recover \S*app\.log(?:`|$)", line))]
     assert "No space left on device" in said[0] and "/dev/shm/crlog-" in said[0]
     written = log.read_text().splitlines()
-    assert len(written) + left == 300
+    assert len(written) >= 80 and len(written) + left == 300
     subprocess.run(["mount", "-o", "remount,size=4m", small_disk], check=True)
     subprocess.run([sys.executable, "-m", "crlog", "recover", log], check=True, capture_output=True)
     for n in range(3 if "second" in how else 0):

@@ -189,9 +189,19 @@ class Place:
 
     def python(self, *args: object, name: str, env: dict[str, str] | None = None, **popen) -> Program:
         """Starts the interpreter of the tests with `args`."""
-        program = Program(self.guard, [sys.executable, *args], self.out, name, self.env(**(env or {})), cwd=self.root, **popen)
+        return self.run([sys.executable, *args], name, env, **popen)
+
+    def run(self, argv: Sequence[object], name: str, env: dict[str, str] | None = None, **popen) -> Program:
+        """Starts any program."""
+        program = Program(self.guard, argv, self.out, name, self.env(**(env or {})), **{"cwd": self.root, **popen})
         self.programs.append(program)
         return program
+
+    def is_closed(self) -> bool:
+        """Whether no process has the log open, and nothing of it is in memory."""
+        import crlog
+
+        return HANDLER_MODULE != "crlog" or crlog.stat(self.log) is None
 
     def open_log(self) -> None:
         """What a start of any program does to a log whose processes were all killed."""
