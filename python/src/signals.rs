@@ -49,7 +49,7 @@ static CHAINED: [AtomicUsize; 4] = [const { AtomicUsize::new(0) }; 4];
 /// When the process was asked to end, in milliseconds of [`now_ms`]; 0 if it was not.
 static ASKED: AtomicI64 = AtomicI64::new(0);
 /// How many more records are written with [`Outlook::Unknown`].
-static UNKNOWN_RECORDS: AtomicU32 = AtomicU32::new(0);
+static UNKNOWN_RECORDS: AtomicU32 = AtomicU32::new(UNKNOWN_MAX);
 /// When this began, in milliseconds of [`now_ms`]; 0 if it did not.
 static UNKNOWN_AT: AtomicI64 = AtomicI64::new(0);
 /// When looks are counted again from 0, in milliseconds of [`now_ms`].
@@ -61,7 +61,7 @@ static LOOKS: AtomicU32 = AtomicU32::new(0);
 pub enum Outlook {
     /// It goes on.
     GoesOn,
-    /// It may have been asked to end before we could see it, or is a forked child, which often ends by `os._exit`.
+    /// It has just begun, is a forked child, which often ends by `os._exit`, or may have been asked to end before we could see it.
     Unknown,
     /// It was asked to end, and its own handler was called: each record may be its last.
     Ending,

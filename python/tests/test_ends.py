@@ -178,6 +178,15 @@ def test_parent_that_never_logged_leaves_nothing_in_memory(log: Path, python: Py
     all_lines(log, 8, 20)
 
 
+@pytest.mark.parametrize("imported_by", ["parent", "child"])
+def test_short_process_that_os_exit_ends_has_its_lines_in_the_file(log: Path, python: Python, imported_by: str) -> None:
+    program = "import os\nif os.fork() == 0:\n" + textwrap.indent(HEAD + "say(200); os._exit(0)", "    ") + "\nos.wait()\n"
+    python("import crlog\n" + program if imported_by == "parent" else program, log)
+    found = lines(log)
+    drain(log)
+    assert found == [f"0 {n}" for n in range(200)]
+
+
 FULL = """
 full = sys.argv[2:]
 options = dict(option.split("=") for option in full if "=" in option)

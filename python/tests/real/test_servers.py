@@ -107,12 +107,13 @@ def test_server_that_is_reloaded_killed_ended_and_restarted_keeps_all_lines(plac
     pids = server.ask(range(ROUND))
     server.reload_if_possible(place, pids)
     server.ask(range(ROUND, 2 * ROUND))
+    all_of_them = set(children(server.program.pid))
     server.kill_one(killed)
     if killed == {server.program.pid}:
         server.program.process.wait(60)
         server = Server(place, kind, 1)
     elif kind == "hypercorn":  # terminates its other workers, which have no handler of their own, and ends
-        killed |= set(children(server.program.pid))
+        killed |= all_of_them
         server.program.process.wait(60)
         server = Server(place, kind, 1)
     else:
