@@ -33,7 +33,7 @@ fn it_says_what_was_and_what_is_and_changes_only_what_was_asked_for() {
     want = all("drop (was block)");
     want[2] = "when-full info=block:250ms (was block)".into();
     want.push("reserve 114688 bytes (was 65536 bytes)".into());
-    want.extend(others("9 (was 0)", "batch (was none)"));
+    want.extend(others("9 (was 10)", "batch (was none)"));
     assert_eq!(changed, want);
     let live = log.stats().live;
     assert_eq!(live.when_full[2], crlog::WhenFull::BlockFor(Duration::from_millis(250)));
