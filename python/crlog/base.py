@@ -15,7 +15,7 @@ import warnings
 import weakref
 from typing import Any, Callable, Iterable
 
-from . import _crlog
+from . import _crlog, words
 
 # How long a process that was asked to end by a signal, and caught it, may take in all to leave its log after each record, in
 # seconds; after that it only waits for each record to be in the file.
@@ -167,7 +167,9 @@ class ConcurrentHandler(logging.Handler):
         self.report_at_exit = bool(self.options.pop("report_at_exit", True))
         self._has_begun = False
         self._reset()
-        _crlog.check(self.baseFilename, self._log_options())
+        words.check_names(type(self), self.options, [*_crlog.option_names(), "rotator", "terminator"])
+        words.check_encoding(self.encoding, self._codec())
+        words.checked(_crlog.check, self.baseFilename, self._log_options(), self.options)
 
     def _reset(self) -> None:
         self._log: _crlog.Log | None = None
@@ -235,14 +237,11 @@ class ConcurrentHandler(logging.Handler):
         return self.newline or "\n"
 
     def _codec(self) -> str:
-        """The encoding of a record: for UTF-16 and UTF-32 without the mark that would stand in front of each."""
+        """The encoding of a record: without the byte order mark that would stand in front of each."""
         name = self.encoding
         if name is None or name == "locale":
             name = "utf-8" if sys.flags.utf8_mode else locale.getpreferredencoding(False)
-        name = name.lower().replace("_", "-")
-        if name in ("utf-16", "utf16", "u16", "utf-32", "utf32", "u32"):
-            return f"utf-{name[-2:]}-{'le' if sys.byteorder == 'little' else 'be'}"
-        return "utf-8" if name in ("utf-8", "utf8", "u8", "ascii-utf8") else name
+        return words.codec_of_a_record(name, sys.byteorder)
 
     # The log
 
