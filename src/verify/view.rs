@@ -218,9 +218,14 @@ impl<'a> View<'a> {
                 (held.place, held.name, held.named) = (place, name, true);
                 continue;
             }
+            // The name may be another file's by now.
             let Some((file, id)) = open_known(&path)? else { continue };
             changed = true;
-            self.held.insert(id, Held::new(file, id, place, name)?);
+            if let Some(held) = self.held.get_mut(&id) {
+                (held.place, held.name, held.named) = (place, name, true);
+            } else {
+                self.held.insert(id, Held::new(file, id, place, name)?);
+            }
         }
         Ok(changed)
     }
@@ -397,21 +402,11 @@ impl Where {
     }
 }
 
-/// Opens a file and says which one it is; `None` if it has gone.
+/// Opens a file and says which one it is, by what was opened and not by its name; `None` if it has gone.
 fn open_known(path: &Path) -> io::Result<Option<(File, (u64, u64))>> {
-    for _ in 0..100 {
-        // A name that means the same before and after names what was opened in between.
-        let before = sys::dir::identity_at(path)?;
-        let file = match File::open(path) {
-            Ok(file) => file,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(e),
-        };
-        if let Some(id) = sys::dir::identity_at(path)?
-            && before == Some(id)
-        {
-            return Ok(Some((file, (id.dev, id.ino))));
-        }
+    match sys::dir::open_to_read(path) {
+        Ok((file, id)) => Ok(Some((file, (id.dev, id.ino)))),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
     }
-    Err(io::Error::other(format!("{} is replaced again and again", path.display())))
 }

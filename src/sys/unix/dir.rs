@@ -108,6 +108,13 @@ pub fn identity_at(path: &Path) -> io::Result<Option<FileId>> {
     id_at(path)
 }
 
+/// Opens a file to be read, whatever its rights to be written, and says which one it is.
+pub fn open_to_read(path: &Path) -> io::Result<(fs::File, FileId)> {
+    let file = fs::File::open(path)?;
+    let stat = file.metadata()?;
+    Ok((file, FileId { dev: stat.dev(), ino: stat.ino() }))
+}
+
 /// Makes renames and new files in a directory survive a power loss.
 pub fn sync(dir: &Path) -> io::Result<()> {
     fs::File::open(dir)?.sync_all()
