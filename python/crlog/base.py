@@ -15,7 +15,7 @@ import warnings
 import weakref
 from typing import Any, Callable, Iterable
 
-from . import _crlog, words
+from . import _crlog, differences, words
 
 # How long a process that was asked to end by a signal, and caught it, may take in all to leave its log after each record, in
 # seconds; after that it only waits for each record to be in the file.
@@ -302,6 +302,9 @@ class ConcurrentHandler(logging.Handler):
             self._say(f"opened {self.baseFilename}")
             for difference in log.differences():
                 self._say(f"the log is open already: {difference}")
+        if not _is_finalizing():
+            left_out = ("mode",) if self.chmod is None else ()
+            differences.warn_once(self.baseFilename, log.differences(), options, left_out)
         if "rotator" in options and (flusher := json.loads(log.stat_json())["flusher"]) and flusher["sidecar"]:
             warnings.warn(
                 "a sidecar writes this log, and it cannot call the rotator of this process: archives are only renamed",

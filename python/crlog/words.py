@@ -31,6 +31,11 @@ def in_words_of_the_caller(text: str, given: Iterable[str]) -> str:
     return (name if name in given else _ARGUMENTS.get(name, name)) + text[found.end() :]
 
 
+def argument(option: str) -> str:
+    """The handler's name for an option of the log."""
+    return _ARGUMENTS.get(option, option)
+
+
 def check_names(handler_class: type, given: Iterable[str], options: Iterable[str]) -> None:
     """Raises ``TypeError`` for a keyword that is nearly an argument or an option, and says which one may be meant."""
     options = list(options)
