@@ -7,7 +7,8 @@
 //! | SIGUSR1 | every log is rotated | |
 //! | SIGHUP | every file is opened anew if it was moved; the configuration is read again: [`super::reload`] | |
 
-use super::words::{Told, in_words, weight};
+use super::repeats::Repeats;
+use super::words::{Told, weight};
 use crate::config::{LogConfig, Sources};
 use crate::console::{Console, Failure};
 use crate::signals::{self, Wish};
@@ -297,10 +298,13 @@ impl Job {
         for difference in sidecar.differences() {
             say(console, &config, &format!("warning: the log is open already: {difference}"));
         }
+        let mut repeats = Repeats::default();
         sidecar.on_event(move |event| {
             let told = if verbose.load(Relaxed) { Told::All } else { Told::Warnings };
-            if weight(&event) >= told {
-                say(console, &config, &in_words(&event));
+            if weight(&event) >= told
+                && let Some(line) = repeats.line(&event, Instant::now())
+            {
+                say(console, &config, &line);
             }
         });
         sidecar.run(&control).map_err(|e| e.to_string())

@@ -8,6 +8,7 @@
 
 pub mod crew;
 pub mod reload;
+mod repeats;
 pub mod words;
 
 use crate::args::{SettingArgs, tell_differences};
@@ -19,9 +20,11 @@ use crate::console::{Console, Failure};
 use crate::signals;
 use clap::Parser;
 use crlog::{Control, Options};
+use repeats::Repeats;
 use std::path::PathBuf;
+use std::time::Instant;
 pub use words::Told;
-use words::{in_words, weight};
+use words::weight;
 
 const EXAMPLES: &str = "\
 Signals:
@@ -138,9 +141,12 @@ pub fn run(options: Options, told: Told, console: Console) -> Result<u8, Failure
         .map_err(|e| Failure::failed(format!("signals cannot be handled: {e}")))?;
     let mut sidecar = options.sidecar().map_err(Failure::failed)?;
     tell_differences(console, &sidecar.differences());
+    let mut repeats = Repeats::default();
     sidecar.on_event(move |event| {
-        if weight(&event) >= told {
-            console.err(&in_words(&event));
+        if weight(&event) >= told
+            && let Some(line) = repeats.line(&event, Instant::now())
+        {
+            console.err(&line);
         }
     });
     sidecar.run(&control).map_err(Failure::failed)?;
