@@ -81,7 +81,9 @@ class ConcurrentRotatingFileHandler(ConcurrentHandler, logging.handlers.BaseRota
     def _rotation_options(self) -> dict[str, Any]:
         options: dict[str, Any] = {}
         if _is_renamed(self):
-            options["names"] = names.numbered(self.baseFilename, self.rotation_filename)
+            options["names"] = names.or_default(
+                lambda: names.numbered(self.baseFilename, self.rotation_filename), "numbered"
+            )
         return _with_rotator(self, options)
 
 
@@ -191,7 +193,9 @@ class ConcurrentTimedRotatingFileHandler(ConcurrentHandler, logging.handlers.Tim
             words.append("UTC")
         options: dict[str, Any] = {"rotate_at": " ".join(words), "names": "dated"}
         if self.suffix != self._suffix_of_when or _is_renamed(self):
-            options["names"] = names.dated(self.baseFilename, self.suffix, self.rotation_filename)
+            options["names"] = names.or_default(
+                lambda: names.dated(self.baseFilename, self.suffix, self.rotation_filename), "dated"
+            )
         return _with_rotator(self, options)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from typing import Callable
 
 # Numbers and times that do not stand in file names by accident.
@@ -19,10 +20,25 @@ def quoted(text: str) -> str:
     return text.replace("{", "{{").replace("}", "}}")
 
 
+def or_default(make: Callable[[], str], default: str) -> str:
+    """The template that ``make`` finds; if there is none a warning, and the default names: no record is refused for them."""
+    try:
+        return make()
+    except ValueError as e:
+        try:
+            warnings.warn(f"archives have the default names ({default}): {e}", RuntimeWarning, stacklevel=2)
+        except RuntimeWarning:
+            pass  # made an error by a filter: the records are written all the same
+        return default
+
+
 def numbered(base: str, rotation_filename: Callable[[str], str]) -> str:
     """The template of a chain ``base.1``, ``base.2``, … as ``rotation_filename`` renames it."""
     found = {_around(base, rotation_filename(f"{base}.{n}"), str(n)) for n in _NUMBERS}
-    return _template(found, "{n}", "the number")
+    template = _template(found, "{n}", "the number")
+    if os.path.basename(rotation_filename(f"{base}.7")) != template.format(n=7):
+        raise ValueError("namer cannot be followed by every process: it changes the number, with zeros before it maybe")
+    return template
 
 
 def dated(base: str, suffix: str, rotation_filename: Callable[[str], str]) -> str:

@@ -163,14 +163,19 @@ def test_a_rotator_logs_nothing_but_others_go_on_meanwhile(log: Path) -> None:
         (lambda name: "always-the-same", "cannot be followed"),
         (lambda name: name + str(os.urandom(4).hex()), "cannot be followed"),
         (lambda name: name.replace("app.log", "archive/app.log"), "beside the log"),
+        (lambda name: name.rpartition(".")[0] + f".{int(name.rpartition('.')[2]):03}", "zeros"),
     ],
 )
-def test_a_namer_that_others_cannot_follow_is_an_error(log: Path, namer: Callable[[str], str], said: str) -> None:
-    h = ConcurrentRotatingFileHandler(log, backupCount=2)
+def test_namer_others_cannot_follow_warns_and_records_stay(log: Path, namer: Callable[[str], str], said: str) -> None:
+    h = ConcurrentRotatingFileHandler(log, maxBytes=50, backupCount=20)
     h.namer = namer
-    with pytest.raises(ValueError, match=said):
-        h.stats()
-    assert crlog.stat(log) is None
+    with pytest.warns(RuntimeWarning, match=said):
+        for i in range(8):
+            h.emit(logging.makeLogRecord({"msg": f"{i} {'x' * 30}"}))
+    h.close()
+    files = [log, *log.parent.glob("app.log.*")]
+    found = sorted(line[0] for file in files for line in file.read_text().splitlines())
+    assert found == [str(i) for i in range(8)] and log.with_name("app.log.1").exists()
 
 
 def test_braces_are_literal(log: Path) -> None:
