@@ -86,9 +86,11 @@ pub enum AppendError {
         /// The most that is possible, in bytes.
         max: usize,
     },
-    /// This process could not attach again after a fork, or after the segment was replaced.
+    /// This process is not attached: it is a forked child that could not attach (or, in
+    /// [`Writer::try_log`](crate::Writer::try_log), has not yet), or the segment was removed. Counted as a drop by its next
+    /// attachment.
     #[error(
-        "this process is not attached to the log any more and could not attach again: open the log anew to see why"
+        "this process is not attached to the log at this moment (it was forked, or the segment was removed), and the record was not taken: Log::attach attaches, or says what prevents it"
     )]
     Detached,
     /// The call waited for room, and what was set by [`Writer::set_interrupt`](crate::Writer::set_interrupt) ended the wait.
@@ -143,9 +145,10 @@ pub enum FlushError {
         /// The log.
         path: PathBuf,
     },
-    /// As [`AppendError::Detached`].
-    #[error(
-        "this process is not attached to the log any more and could not attach again: open the log anew to see why"
-    )]
-    Detached,
+    /// This process is not attached, and could not attach: it is a forked child, or the segment was removed.
+    #[error("this process is not attached to the log and could not attach: {reason}")]
+    Detached {
+        /// What prevents it.
+        reason: String,
+    },
 }

@@ -44,6 +44,7 @@ pub mod manifest;
 mod options;
 #[doc(hidden)]
 pub mod pack;
+mod reattach;
 mod recover;
 pub mod retention;
 #[doc(hidden)]

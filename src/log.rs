@@ -4,6 +4,7 @@ use crate::attached::{Attached, Membership, NotSynced, Role, Target};
 use crate::close::EndOptions;
 use crate::error::{FlushError, OpenError};
 use crate::options::{CHUNK_BYTES, Difference, Live, Options, WhenFull};
+use crate::reattach::Reattach;
 use crate::ring::journal::{self, Found};
 use crate::ring::layout::{Counter, LEVELS, Phase, State, counter, word};
 use crate::ring::look;
@@ -33,7 +34,8 @@ pub(crate) struct Core {
     options: Options,
     target: Target,
     role: Role,
-    current: Mutex<Arc<Membership>>,
+    pub(crate) current: Mutex<Arc<Membership>>,
+    pub(crate) reattach: Reattach,
 }
 
 impl std::fmt::Debug for Core {
@@ -47,7 +49,7 @@ impl Core {
         let target = Target::new(&options)?;
         let attached = Attached::new(&target, role, options.name.as_deref())?;
         let current = Mutex::new(Membership::new(attached));
-        Ok(Arc::new(Core { options, target, role, current }))
+        Ok(Arc::new(Core { options, target, role, current, reattach: Reattach::new() }))
     }
 
     pub(crate) fn may_flush(&self) -> bool {
@@ -77,6 +79,8 @@ impl Core {
             let old = std::mem::replace(&mut *current, Arc::clone(&next));
             drop(current); // the last one out of the old segment drains it, and others need not wait for that
             drop(old);
+            self.reattach.deliver(&next.0);
+            self.reattach.drop_parked();
             return Ok(next);
         }
         self.attach()
@@ -132,12 +136,22 @@ impl Log {
         Ok(Writer::new(Arc::clone(&self.core), at))
     }
 
+    /// Attaches this process to the log, if it is not attached: a forked child does that at its first record by itself, and
+    /// so does each process after somebody removed the segment. Called before, it says what prevents it, which
+    /// [`AppendError::Detached`](crate::AppendError::Detached) cannot, and it does the waiting that
+    /// [`Writer::try_log`] may not do.
+    pub fn attach(&self) -> Result<(), OpenError> {
+        let at = self.core.membership()?;
+        at.0.start_flusher_if(self.core.may_flush());
+        Ok(())
+    }
+
     /// Waits until everything that any process had written before this call is in the file.
     ///
     /// "In the file" means handed to the operating system; for the disk itself see
     /// [`Fsync`](crate::Fsync).
     pub fn flush(&self, limit: Duration) -> Result<(), FlushError> {
-        let at = self.core.membership().map_err(|_| FlushError::Detached)?;
+        let at = self.core.membership().map_err(|e| detached(&e))?;
         if at.0.flush(limit) {
             return Ok(());
         }
@@ -147,7 +161,7 @@ impl Log {
     /// Waits until everything that any process had written before this call is on the disk, whatever
     /// [`Fsync`](crate::Fsync) says. All who wait at one time, in all processes, share one sync of the file.
     pub fn sync(&self, limit: Duration) -> Result<(), FlushError> {
-        let at = self.core.membership().map_err(|_| FlushError::Detached)?;
+        let at = self.core.membership().map_err(|e| detached(&e))?;
         at.0.sync(limit).map_err(|failed| failed.tell(&at.0, limit))
     }
 
@@ -169,15 +183,16 @@ impl Log {
     }
 
     /// Which of the options asked for are not in force, because the log was already open.
-    pub fn differences(&self) -> Vec<Difference> {
-        let Ok(at) = self.core.membership() else { return Vec::new() };
-        self.core.options.differences(&at.0.configuration().0, &at.0.geometry, &Live::read(at.0.mem()))
+    pub fn differences(&self) -> Result<Vec<Difference>, OpenError> {
+        let at = self.core.membership()?;
+        let (config, live) = (at.0.configuration().0, Live::read(at.0.mem()));
+        Ok(self.core.options.differences(&config, &at.0.geometry, &live))
     }
 
     /// Asks the flusher to rotate the file now. An empty file is not rotated, and neither is that of a log that keeps no
     /// archives: the flusher says so (an event, see [`Stats::error`] too).
-    pub fn request_rotation(&self) {
-        self.request(word::ROTATE_REQUESTS);
+    pub fn request_rotation(&self) -> Result<(), OpenError> {
+        self.request(word::ROTATE_REQUESTS)
     }
 
     /// Rotates the file and waits until it is done. What any process logged before this call stands in the archive; an
@@ -186,7 +201,7 @@ impl Log {
     /// # Errors
     /// A log that keeps no archives is not rotated ([`FlushError::Discards`]): see [`Log::rotate_or_discard`].
     pub fn rotate(&self, limit: Duration) -> Result<(), FlushError> {
-        let at = self.core.membership().map_err(|_| FlushError::Detached)?;
+        let at = self.core.membership().map_err(|e| detached(&e))?;
         if at.0.configuration().0.policy.empties() {
             return Err(FlushError::Discards { path: self.path().to_owned() });
         }
@@ -201,7 +216,7 @@ impl Log {
     fn rotate_with(&self, limit: Duration, discard: bool) -> Result<(), FlushError> {
         let deadline = std::time::Instant::now().checked_add(limit);
         self.flush(limit)?;
-        let at = self.core.membership().map_err(|_| FlushError::Detached)?;
+        let at = self.core.membership().map_err(|e| detached(&e))?;
         let (at, mem) = (&at.0, at.0.mem());
         if discard {
             mem.store(word::DISCARD, 1, Relaxed);
@@ -224,13 +239,13 @@ impl Log {
     }
 
     /// Asks the flusher to look whether the file was moved or deleted, and to make a new one if so.
-    pub fn request_reopen(&self) {
-        self.request(word::REOPEN_REQUESTS);
+    pub fn request_reopen(&self) -> Result<(), OpenError> {
+        self.request(word::REOPEN_REQUESTS)
     }
 
     /// What can be changed by [`Log::change`], besides what [`Stats::live`] has: name and value, for people.
-    pub fn settings(&self) -> Vec<(&'static str, String)> {
-        self.core.membership().map_or_else(|_| Vec::new(), |at| at.0.configuration().0.shown())
+    pub fn settings(&self) -> Result<Vec<(&'static str, String)>, OpenError> {
+        Ok(self.core.membership()?.0.configuration().0.shown())
     }
 
     /// Changes what the running log does, for all processes and at once, to what these options say. What they do not say stays
@@ -283,16 +298,17 @@ impl Log {
         at.mem().wake(word::SPACE, true);
     }
 
-    fn request(&self, what: usize) {
-        if let Ok(at) = self.core.membership() {
-            at.0.mem().add(what, 1, Relaxed);
-            at.0.ring();
-        }
+    fn request(&self, what: usize) -> Result<(), OpenError> {
+        let at = self.core.membership()?;
+        at.0.mem().add(what, 1, Relaxed);
+        at.0.ring();
+        Ok(())
     }
 
-    /// What can be seen of the log, from outside, without disturbing it.
-    pub fn stats(&self) -> Stats {
-        let Ok(at) = self.core.membership() else { return Stats::default() };
+    /// What can be seen of the log, from outside, without disturbing it. An error says that this process, a forked
+    /// child for example, could not attach.
+    pub fn stats(&self) -> Result<Stats, OpenError> {
+        let at = self.core.membership()?;
         let at: &Attached = &at.0;
         let mem = at.mem();
         let g = at.geometry;
@@ -303,7 +319,7 @@ impl Log {
             Found::Cell(cell) => cell.end,
             _ => 0,
         };
-        Stats {
+        Ok(Stats {
             path: at.log_path.clone(),
             segment: mem.path().display().to_string(),
             lock_file: at.lock.path().display().to_string(),
@@ -329,7 +345,7 @@ impl Log {
             file_bytes,
             current: at.current_name().map(|name| at.dir.join(name)),
             files: files(at),
-        }
+        })
     }
 }
 
@@ -357,6 +373,10 @@ impl NotSynced {
             }
         }
     }
+}
+
+fn detached(e: &OpenError) -> FlushError {
+    FlushError::Detached { reason: e.to_string() }
 }
 
 fn has_no_room(e: &std::io::Error) -> bool {

@@ -140,7 +140,7 @@ impl Sidecar {
     }
 
     /// As [`Log::differences`].
-    pub fn differences(&self) -> Vec<Difference> {
+    pub fn differences(&self) -> Result<Vec<Difference>, OpenError> {
         self.log.differences()
     }
 

@@ -38,7 +38,7 @@ pub struct Stats {
     pub lag_bytes: u64,
     /// Since the segment was made.
     pub counters: Counters,
-    /// Records refused because the ring was full, by severity, since the segment was made; also those of
+    /// Records refused because the ring was full or their process was not attached, by severity, since the segment was made; also those of
     /// processes that have ended.
     pub drops: [u64; 6],
     /// Those of them that a line in the log tells of.
@@ -91,7 +91,7 @@ pub struct ProducerInfo {
     pub records: u64,
     /// See `records`.
     pub bytes: u64,
-    /// Records refused because the ring was full, by severity.
+    /// Records refused because the ring was full, or because it was not attached at that moment, by severity.
     pub drops: [u64; 6],
     /// Records refused because they were longer than the maximum.
     pub too_long: u64,

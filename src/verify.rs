@@ -98,7 +98,7 @@ fn verify_live(log: &Log, place: &Where, limit: Duration) -> Result<Verdict, Fai
         }
         // A file that is emptied in place meanwhile has not been read in one state.
         if at.configuration().0.policy.backups > 0 || file_number(at) == number {
-            account(&mut verdict, &log.stats());
+            account(&mut verdict, &log.stats().map_err(Failed::Open)?);
             if !verdict.indexed {
                 without_index(&mut verdict, &facts, &mut files, &at.config.terminator);
             }

@@ -198,12 +198,16 @@ impl Writer {
     /// handler may make, through a writer that nothing else uses.
     ///
     /// Whatever would take more than that is refused: a full ring ([`AppendError::Full`], counted as a drop,
-    /// whatever the policy says), a record longer than a chunk takes ([`AppendError::TooLong`]), and a forked
-    /// child's first record ([`AppendError::Detached`]). In a log that is durable throughout it does not wait for
-    /// the disk either.
+    /// whatever the policy says), a record longer than a chunk takes ([`AppendError::TooLong`]), and a record of a process
+    /// that is not attached at this moment ([`AppendError::Detached`]): a forked child's first one, or one right after somebody
+    /// removed the segment. In a log that is durable throughout it does not wait for the disk either.
+    ///
+    /// After [`AppendError::Detached`] a thread of its own attaches, usually within milliseconds, and a later call succeeds.
+    /// What was refused until then is counted as dropped. Only a call that may be in a signal handler starts no thread:
+    /// then another call has to attach, of any writer of this log, or [`Log::attach`](crate::Log::attach).
     pub fn try_log(&mut self, severity: Severity, bytes: &[u8]) -> Result<(), AppendError> {
-        if !self.epoch.is_current() {
-            return Err(AppendError::Detached);
+        if !self.epoch.is_current() && !self.take_fresh() {
+            return self.refuse_detached(severity);
         }
         let (end, end_len) = (self.end, self.end_len);
         let end = end.get(..end_len).unwrap_or(&[]);
@@ -228,8 +232,50 @@ impl Writer {
                 self.count_drops(severity, 1);
                 Err(AppendError::Full)
             }
-            Err(Refused::Retired) => Err(AppendError::Detached),
+            Err(Refused::Retired) => self.try_put_moved(severity, record),
         }
+    }
+
+    /// The segment is retired: in its successor, if this process is attached to that by now.
+    #[cold]
+    fn try_put_moved(&mut self, severity: Severity, record: &impl Payload) -> Result<(), AppendError> {
+        self.producer.seal(self.at.0.mem());
+        if !self.at.0.may_be_left() || !self.take_fresh() {
+            return self.refuse_detached(severity);
+        }
+        let done = self.producer.append(self.at.0.mem(), severity as u8, record);
+        self.ring_if_needed();
+        match done {
+            Ok(_) => Ok(()),
+            Err(Refused::Full | Refused::TooLong) => {
+                self.count_drops(severity, 1);
+                Err(AppendError::Full)
+            }
+            Err(Refused::Retired) => self.refuse_detached(severity),
+        }
+    }
+
+    /// Goes on with this process's attachment, if there is one. Neither waits nor allocates.
+    #[cold]
+    fn take_fresh(&mut self) -> bool {
+        match self.core.take_fresh(&self.at) {
+            Some(fresh) => self.go_on_with(fresh),
+            None => return false,
+        }
+        true
+    }
+
+    #[cold]
+    fn refuse_detached(&self, severity: Severity) -> Result<(), AppendError> {
+        self.core.reattach.count(severity as u8, 1);
+        self.core.reattach.ask(&self.core);
+        Err(AppendError::Detached)
+    }
+
+    fn go_on_with(&mut self, at: Arc<Membership>) {
+        let (when_full, interrupt) = (self.when_full, self.interrupt.take());
+        *self = Writer::new(Arc::clone(&self.core), at);
+        (self.when_full, self.interrupt) = (when_full, interrupt);
     }
 
     /// Writes one record that consists of several parts, without putting them together first.
@@ -260,7 +306,7 @@ impl Writer {
     }
 
     fn append_lines(&mut self, severity: Severity, records: &[&[u8]]) -> Result<usize, AppendError> {
-        self.stay_attached()?;
+        self.stay_attached(severity, records.len() as u64)?;
         let (end, end_len) = (self.end, self.end_len);
         let end = end.get(..end_len).unwrap_or(&[]);
         let lines: Vec<Line<'_>> = records.iter().map(|bytes| Line { bytes, end }).collect();
@@ -304,7 +350,7 @@ impl Writer {
 
     #[inline]
     fn put(&mut self, severity: Severity, record: &impl Payload) -> Result<(), AppendError> {
-        self.stay_attached()?;
+        self.stay_attached(severity, 1)?;
         let done = match self.producer.append(self.at.0.mem(), severity as u8, record) {
             Ok(_) => Ok(()),
             Err(refused) => self.put_slowly(refused, severity, record),
@@ -359,7 +405,7 @@ impl Writer {
         };
         // If the disk is stuck, the old records come late, but they come.
         let _ = self.at.0.flush(limit);
-        self.attach_again()
+        self.attach_again(severity, 1)
     }
 
     /// The flusher looks at the ring by itself as long as it is awake.
@@ -377,18 +423,19 @@ impl Writer {
 
     /// A forked child has its parent's handles in its hands, and attaches as a process of its own.
     #[inline]
-    fn stay_attached(&mut self) -> Result<(), AppendError> {
-        if self.epoch.is_current() { Ok(()) } else { self.attach_again() }
+    fn stay_attached(&mut self, severity: Severity, records: u64) -> Result<(), AppendError> {
+        if self.epoch.is_current() { Ok(()) } else { self.attach_again(severity, records) }
     }
 
     #[cold]
     #[inline(never)]
-    fn attach_again(&mut self) -> Result<(), AppendError> {
-        let at = self.core.membership().map_err(|_| AppendError::Detached)?;
+    fn attach_again(&mut self, severity: Severity, records: u64) -> Result<(), AppendError> {
+        let Ok(at) = self.core.membership() else {
+            self.core.reattach.count(severity as u8, records);
+            return Err(AppendError::Detached);
+        };
         at.0.start_flusher_if(self.core.may_flush());
-        let (when_full, interrupt) = (self.when_full, self.interrupt.take());
-        *self = Writer::new(Arc::clone(&self.core), at);
-        (self.when_full, self.interrupt) = (when_full, interrupt);
+        self.go_on_with(at);
         Ok(())
     }
 

@@ -117,9 +117,9 @@ fn archives_of_before_are_packed_with_their_rights_and_time_and_later_ones_stay_
     until_packed(place.path());
     let packed: Vec<_> = files(place.path()).iter().map(|f| (content(f), looks(f))).collect();
     assert!(plain == packed, "{plain:?} {packed:?}");
-    until(LONG, "the count", || log.stats().counters.packed as usize == plain.len() - 1);
-    assert_eq!(log.stats().counters.pack_errors, 0);
-    assert_eq!(log.stats().files.len(), plain.len(), "statistics know packed archives");
+    until(LONG, "the count", || log.stats().unwrap().counters.packed as usize == plain.len() - 1);
+    assert_eq!(log.stats().unwrap().counters.pack_errors, 0);
+    assert_eq!(log.stats().unwrap().files.len(), plain.len(), "statistics know packed archives");
     drop(log);
     let log = small(&place).compress(Compression::None).open().unwrap();
     write(&log, 5000..10_000);
@@ -163,9 +163,9 @@ fn an_archive_that_is_shifted_while_it_is_packed_gets_its_present_name() {
         w.append(format!("p {next} short").as_bytes()).unwrap();
         next += 1;
         log.flush(LONG).unwrap();
-        let rotations = log.stats().counters.rotations;
-        log.request_rotation();
-        until(LONG, "a rotation", || log.stats().counters.rotations > rotations);
+        let rotations = log.stats().unwrap().counters.rotations;
+        log.request_rotation().unwrap();
+        until(LONG, "a rotation", || log.stats().unwrap().counters.rotations > rotations);
         shifts += 1;
     }
     assert!(shifts > 1, "the archive was packed before it was shifted");
@@ -187,13 +187,13 @@ fn an_archive_that_falls_off_while_it_is_packed_is_gone() {
     until(LONG, "packing", || temporaries(place.path()) == 1);
     w.append(b"p 0").unwrap();
     log.flush(LONG).unwrap();
-    log.request_rotation();
-    until(LONG, "a rotation", || log.stats().counters.rotations == 1);
+    log.request_rotation().unwrap();
+    until(LONG, "a rotation", || log.stats().unwrap().counters.rotations == 1);
     assert_eq!(temporaries(place.path()), 1, "the archive was packed before it fell off");
     until_packed(place.path());
     assert_eq!(names(place.path()), ["", ".1.gz"]);
     assert_eq!(lines(place.path()), ["p 0"]);
-    assert_eq!(log.stats().counters.pack_errors, 0);
+    assert_eq!(log.stats().unwrap().counters.pack_errors, 0);
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn what_changes_while_it_is_packed_stays_plain_until_it_changes_no_more() {
     let file = std::fs::OpenOptions::new().write(true).open(&plain).unwrap();
     std::os::unix::fs::FileExt::write_all_at(&file, b"q", 0).unwrap();
     big[0] = b'q';
-    until(LONG, "it is noticed", || log.stats().counters.pack_errors == 1);
+    until(LONG, "it is noticed", || log.stats().unwrap().counters.pack_errors == 1);
     assert!(std::fs::read(&plain).unwrap() == big && !place.path().join("app.log.1.gz").exists());
     until_packed(place.path());
     assert!(content(&place.path().join("app.log.1.gz")) == big);
@@ -262,7 +262,7 @@ fn a_name_that_somebody_takes_meanwhile_is_not_overwritten() {
     until(LONG, "packing", || temporaries(place.path()) == 1);
     let theirs = place.path().join("app.log.1.gz");
     std::fs::write(&theirs, b"mine").unwrap();
-    until(LONG, "it is counted", || log.stats().counters.pack_errors == 1);
+    until(LONG, "it is counted", || log.stats().unwrap().counters.pack_errors == 1);
     until(LONG, "what was made is removed", || temporaries(place.path()) == 0);
     assert_eq!(std::fs::read(&theirs).unwrap(), b"mine");
     assert!(std::fs::read(place.path().join("app.log.1")).unwrap() == big);
@@ -285,7 +285,7 @@ fn packed_with_a_copy_of_the_name(place: &Place) -> PathBuf {
 fn flushes_again(place: &Place, how: Compression) -> Log {
     let log = small(place).index(true).compress(how).open().unwrap();
     drop(log.writer().unwrap());
-    until(LONG, "a flusher", || log.stats().flusher.is_some());
+    until(LONG, "a flusher", || log.stats().unwrap().flusher.is_some());
     log
 }
 
@@ -314,7 +314,7 @@ fn a_flusher_killed_between_the_two_names_has_its_work_finished_by_the_next_one(
         let lines = lines(place.path());
         assert_eq!(lines.len(), 5000);
         assert_complete(&by_name(&lines));
-        assert_eq!(log.stats().counters.pack_errors, 0);
+        assert_eq!(log.stats().unwrap().counters.pack_errors, 0);
     }
 }
 
@@ -328,7 +328,7 @@ fn a_packed_file_that_is_not_whole_or_not_of_this_archive_removes_nothing() {
     std::fs::rename(&kept, &plain).unwrap();
     std::fs::write(&packed, &whole[..whole.len() - 5]).unwrap();
     let log = flushes_again(&place, Compression::GZIP);
-    until(LONG, "it is counted", || log.stats().counters.pack_errors > 0);
+    until(LONG, "it is counted", || log.stats().unwrap().counters.pack_errors > 0);
     drop(log);
     assert!(plain.exists() && packed.exists());
     // Whole, of this inode, and with the same content; but it is not the file that was packed: its time says so.
@@ -353,7 +353,7 @@ fn looks_once(place: &Place) {
     let last = place.path().join("app.log.50");
     std::fs::write(&last, b"p 0\n").unwrap();
     let log = flushes_again(place, Compression::GZIP);
-    until(LONG, "another archive is packed", || log.stats().counters.packed > 0 && !last.exists());
+    until(LONG, "another archive is packed", || log.stats().unwrap().counters.packed > 0 && !last.exists());
     drop(log);
     std::fs::remove_file(place.path().join("app.log.50.gz")).unwrap();
 }
@@ -370,7 +370,7 @@ fn a_strangers_packed_file_is_neither_overwritten_nor_taken_for_ours() {
         names(place.path()).into_iter().filter(|n| is_plain_archive(n)).collect::<Vec<_>>() == [".1"]
     });
     assert_eq!(std::fs::read(place.path().join("app.log.1.gz")).unwrap(), b"mine");
-    assert_eq!(log.stats().counters.pack_errors, 0);
+    assert_eq!(log.stats().unwrap().counters.pack_errors, 0);
 }
 
 #[test]
@@ -390,7 +390,7 @@ fn a_flusher_killed_at_any_moment_of_packing_costs_no_line_and_leaves_nothing_be
     for _ in 0..rounds {
         let mut sidecar = place.child("sidecar", "");
         until(LONG, "a sidecar at work", || {
-            log.stats().flusher.is_some_and(|f| f.pid as i32 == sidecar.pid())
+            log.stats().unwrap().flusher.is_some_and(|f| f.pid as i32 == sidecar.pid())
         });
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let end = Instant::now() + Duration::from_micros(state >> 33 & 0x7fff);
@@ -509,12 +509,12 @@ fn a_disk_that_is_full_costs_the_plain_archive_nothing_and_it_is_packed_when_the
     std::fs::write(disk.0.join("filler"), vec![7; (2 << 20) - 256 * 1024]).unwrap();
     let log = Options::new(&log).max_bytes(1 << 30).backups(9).compress(Compression::GZIP).open().unwrap();
     write(&log, 0..10);
-    until(LONG, "a failure", || log.stats().counters.pack_errors > 0);
+    until(LONG, "a failure", || log.stats().unwrap().counters.pack_errors > 0);
     until(LONG, "nothing is left of it", || temporaries(&disk.0) == 0);
     assert_eq!(names(&disk.0), ["", ".1"]);
     assert!(std::fs::read(disk.0.join("app.log.1")).unwrap() == big);
     write(&log, 10..20);
-    assert_eq!(log.stats().error, None, "the log has room, and no error");
+    assert_eq!(log.stats().unwrap().error, None, "the log has room, and no error");
     std::fs::remove_file(disk.0.join("filler")).unwrap();
     until_packed(&disk.0);
     assert!(content(&disk.0.join("app.log.1.gz")) == big);
@@ -548,11 +548,11 @@ fn a_build_without_zstd_leaves_archives_plain_and_counts_it() {
     let place = Place::new();
     let log = small(&place).compress(Compression::ZSTD).open().unwrap();
     write(&log, 0..5000);
-    until(LONG, "it is counted", || log.stats().counters.pack_errors > 0);
+    until(LONG, "it is counted", || log.stats().unwrap().counters.pack_errors > 0);
     assert!(names(place.path()).iter().skip(1).all(|n| is_plain_archive(n)));
-    assert_eq!((lines(place.path()).len(), log.stats().counters.packed), (5000, 0));
+    assert_eq!((lines(place.path()).len(), log.stats().unwrap().counters.packed), (5000, 0));
     // Many failures later, gzip is chosen: that is not kept waiting.
-    until(LONG, "the delay has grown to 4 s", || log.stats().counters.pack_errors >= 3);
+    until(LONG, "the delay has grown to 4 s", || log.stats().unwrap().counters.pack_errors >= 3);
     let start = Instant::now();
     log.change(&place.options().compress(Compression::GZIP)).unwrap();
     until_packed(place.path());

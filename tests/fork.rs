@@ -116,14 +116,14 @@ fn a_silent_child_does_not_keep_its_dead_parents_locks() {
     });
     let child: i32 = std::fs::read_to_string(&note).unwrap().parse().unwrap();
     until(Duration::from_secs(1), "the parent's turn", || {
-        log.stats().flusher.is_some_and(|f| f.pid as i32 == parent.pid())
+        log.stats().unwrap().flusher.is_some_and(|f| f.pid as i32 == parent.pid())
     });
     parent.kill();
     // SAFETY: signal 0 only asks whether the process is there.
     assert_eq!(unsafe { libc::kill(child, 0) }, 0, "the child lives");
-    until(Duration::from_secs(1), "the flusher's lock to be free", || log.stats().flusher.is_none());
+    until(Duration::from_secs(1), "the flusher's lock to be free", || log.stats().unwrap().flusher.is_none());
     until(Duration::from_secs(1), "the parent to be known for dead", || {
-        log.stats().producers.iter().all(|p| p.pid as i32 != parent.pid() || !p.alive)
+        log.stats().unwrap().producers.iter().all(|p| p.pid as i32 != parent.pid() || !p.alive)
     });
     let mut w = log.writer().unwrap();
     w.append(b"q 0").unwrap();

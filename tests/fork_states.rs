@@ -153,7 +153,7 @@ fn the_child_leaves(options: Options) {
     }
     let (mut w, log) = inherited.unwrap();
     line(&mut w, "parent", 1, 1);
-    assert_eq!(log.stats().producers.len(), 1);
+    assert_eq!(log.stats().unwrap().producers.len(), 1);
 }
 
 /// A program that a child executes has nothing of the log, and what it holds, it does not hold for us.
@@ -184,7 +184,7 @@ fn executes_in_a_child(options: Options) {
         line(&mut w, "heir", 0, 1);
         log.flush(LONG).unwrap();
         until(LONG, "its turn", || {
-            log.stats().flusher.is_some_and(|f| f.pid == u64::from(std::process::id()))
+            log.stats().unwrap().flusher.is_some_and(|f| f.pid == u64::from(std::process::id()))
         });
         signal(pid, libc::SIGKILL);
         signal(spawned.id() as i32, libc::SIGKILL);
@@ -265,7 +265,9 @@ fn children_of_a_flusher_killed_in_mid_batch_go_on_and_lose_nothing() {
         assert!(!parent.ends_well(LONG));
     }
     let log = place.options().flusher_thread(false).open().unwrap();
-    until(LONG, "the children's end", || log.stats().producers.iter().filter(|p| p.alive).count() == 1);
+    until(LONG, "the children's end", || {
+        log.stats().unwrap().producers.iter().filter(|p| p.alive).count() == 1
+    });
     drop(log);
     let mut got = numbered(&place);
     // Ten parents used this name, each until its death.
@@ -293,11 +295,11 @@ fn a_child_in_the_middle_of_a_record_is_not_taken_for_its_dead_parent() {
     until(LONG, "the cleaning up", || {
         line(&mut w, "other", n, 1000);
         n += 1;
-        log.stats().counters.reaped == 1
+        log.stats().unwrap().counters.reaped == 1
     });
     signal(child, libc::SIGCONT);
-    until(LONG, "the child's end", || log.stats().producers.iter().filter(|p| p.alive).count() == 1);
-    assert_eq!(log.stats().counters.lost_unfinished, 0);
+    until(LONG, "the child's end", || log.stats().unwrap().producers.iter().filter(|p| p.alive).count() == 1);
+    assert_eq!(log.stats().unwrap().counters.lost_unfinished, 0);
     drop((w, log));
     let got = numbered(&place);
     assert_complete(&got);
@@ -344,7 +346,7 @@ fn a_flusher_that_becomes_another_program_is_succeeded_at_once() {
     log.flush(Duration::from_secs(5)).unwrap();
     // It has no descriptors any more, but the kernel lets go of their locks only when it returns to user mode.
     until(LONG, "it counts as gone", || {
-        log.stats().producers.iter().all(|p| !p.alive || p.pid == u64::from(std::process::id()))
+        log.stats().unwrap().producers.iter().all(|p| !p.alive || p.pid == u64::from(std::process::id()))
     });
     drop((w, log));
     let got = numbered(&place);

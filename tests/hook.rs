@@ -27,7 +27,11 @@ fn child_role() {
     until(LONG, "the program", || lines(Path::new(&out)).len() == 1);
     rotate(&log, "two");
     until(LONG, "the program", || lines(Path::new(&out)).len() == 2);
-    assert_eq!(log.stats().counters.hook_errors, 0, "how it ended is not known, so it is not run again");
+    assert_eq!(
+        log.stats().unwrap().counters.hook_errors,
+        0,
+        "how it ended is not known, so it is not run again"
+    );
 }
 
 /// A shell's words that write to `out` for which file it runs and what that holds, and then do something more. With
@@ -49,7 +53,7 @@ fn rotate(log: &Log, text: &str) {
 /// Else the call that rotates may do it itself, and runs nothing.
 fn until_thread(log: &Log) {
     let _writer = log.writer().unwrap();
-    until(LONG, "a flusher", || log.stats().flusher.is_some());
+    until(LONG, "a flusher", || log.stats().unwrap().flusher.is_some());
 }
 
 /// A sidecar in a thread, and a log that it flushes.
@@ -69,7 +73,7 @@ impl Pair {
         let theirs = control.clone();
         let sidecar = Some(std::thread::spawn(move || sidecar.run(&theirs).unwrap()));
         let log = options.clone().flusher_thread(false).open().unwrap();
-        until(LONG, "the sidecar", || log.stats().flusher.is_some_and(|f| f.sidecar));
+        until(LONG, "the sidecar", || log.stats().unwrap().flusher.is_some_and(|f| f.sidecar));
         Pair { log, control, events, sidecar }
     }
 
@@ -119,7 +123,7 @@ fn each_rotation_is_followed_by_one_run_in_their_order_with_the_file_where_it_is
     assert_eq!(seen[0].split(' ').next(), Some("app.log.1"));
     assert!(seen[7].starts_with("app.log.1 "), "nothing was shifted after the last one: {seen:?}");
     assert!(!seen[4].starts_with("app.log.1 "), "it waited while others were rotated: {seen:?}");
-    assert_eq!(pair.log.stats().counters.hook_errors, 0);
+    assert_eq!(pair.log.stats().unwrap().counters.hook_errors, 0);
 }
 
 #[test]
@@ -144,7 +148,7 @@ fn nobody_waits_for_a_program_that_hangs_and_its_time_is_limited() {
     let Event::HookFailed { what, retry } = &told[0] else { panic!("{told:?}") };
     assert!(what.contains("the program sh for app.log.1: killed after 2s"), "{what}");
     assert_eq!(*retry, Some(Duration::from_secs(1)));
-    assert_eq!(pair.log.stats().counters.hook_errors, 1);
+    assert_eq!(pair.log.stats().unwrap().counters.hook_errors, 1);
     assert_eq!(lines(&out).len(), 2, "two attempts");
 }
 
@@ -163,8 +167,8 @@ fn a_failure_is_told_with_what_it_said_and_tried_again_before_the_file_is_packed
     assert!(what.ends_with("exit status: 1: not today"), "{what}");
     let seen = lines(&out);
     assert_eq!(seen, ["app.log.1 one", "app.log.2 one", "app.log.1 two", "app.log.1 two"], "always plain");
-    until(LONG, "both are packed", || pair.log.stats().counters.packed == 2);
-    assert_eq!(pair.log.stats().counters.hook_errors, 2);
+    until(LONG, "both are packed", || pair.log.stats().unwrap().counters.packed == 2);
+    assert_eq!(pair.log.stats().unwrap().counters.hook_errors, 2);
 }
 
 #[test]
@@ -200,7 +204,7 @@ fn what_was_not_run_when_the_flusher_ends_is_told_and_the_one_under_way_may_end(
     assert!(told.contains(&Event::HooksLeft { rotations: 2 }), "{told:?}");
     assert!(told.contains(&Event::HookRan { name: "app.log.1".into() }), "{told:?}");
     assert_eq!(told.last(), Some(&Event::Stopped));
-    assert_eq!(pair.log.stats().counters.hook_errors, 2);
+    assert_eq!(pair.log.stats().unwrap().counters.hook_errors, 2);
 }
 
 #[test]

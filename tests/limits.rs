@@ -72,10 +72,10 @@ fn a_log_is_dropped_in_time_while_others_write_without_a_pause() {
     let mut w = log.writer().unwrap();
     w.append(b"p 0").unwrap();
     log.flush(Duration::from_secs(5)).unwrap();
-    until(Duration::from_secs(10), "this process flushes", || log.stats().flusher.is_some());
+    until(Duration::from_secs(10), "this process flushes", || log.stats().unwrap().flusher.is_some());
     let _others: Vec<_> = (0..3).map(|i| place.child("write for ever", &format!("q{i}"))).collect();
-    until(Duration::from_secs(10), "the others' records", || log.stats().counters.records > 10_000);
-    assert_eq!(log.stats().flusher.unwrap().pid, u64::from(std::process::id()));
+    until(Duration::from_secs(10), "the others' records", || log.stats().unwrap().counters.records > 10_000);
+    assert_eq!(log.stats().unwrap().flusher.unwrap().pid, u64::from(std::process::id()));
     let start = Instant::now();
     within(Duration::from_secs(10), move || drop((w, log)));
     assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
@@ -119,7 +119,7 @@ fn a_log_can_be_opened_again_and_again_beside_anothers_flusher() {
     let place = Place::new();
     let _other = place.child("flush for a minute", "q");
     let log = place.options().flusher_thread(false).open().unwrap();
-    until(Duration::from_secs(10), "the other's turn", || log.stats().flusher.is_some());
+    until(Duration::from_secs(10), "the other's turn", || log.stats().unwrap().flusher.is_some());
     let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
     for i in 0..600 {
         let log = place.options().open().unwrap();

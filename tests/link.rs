@@ -26,7 +26,7 @@ fn rotate(log: &Log, text: &str) {
 fn opened(options: Options) -> Log {
     let log = options.open().unwrap();
     let _writer = log.writer().unwrap();
-    until(LONG, "a flusher", || log.stats().flusher.is_some());
+    until(LONG, "a flusher", || log.stats().unwrap().flusher.is_some());
     log
 }
 
@@ -102,7 +102,7 @@ fn what_others_have_put_there_stays_and_is_told_of_once() {
         let theirs = control.clone();
         let sidecar = std::thread::spawn(move || sidecar.run(&theirs).unwrap());
         let log = place.options().flusher_thread(false).open().unwrap();
-        until(LONG, "the sidecar's turn", || log.stats().flusher.is_some_and(|f| f.sidecar));
+        until(LONG, "the sidecar's turn", || log.stats().unwrap().flusher.is_some_and(|f| f.sidecar));
         rotate(&log, "one");
         rotate(&log, "two");
         drop(log);

@@ -93,7 +93,7 @@ fn seconds_in_a_suffix_of_ones_own_and_a_count_of_two_keep_exactly_two() {
     }
     until(LONG, "two are left", || names(place.path()).len() == 3);
     assert_eq!(numbered_lines(&place.log()), [11, 12]);
-    assert_eq!(log.stats().counters.removed, 11);
+    assert_eq!(log.stats().unwrap().counters.removed, 11);
 }
 
 #[test]

@@ -55,23 +55,23 @@ fn open(place: &Place) -> Log {
 
 /// All are there, somebody flushes, and through some rounds of looking for the dead nobody is found dead.
 fn all_live(log: &Log, names: usize) {
-    until(LONG, "all processes", || log.stats().producers.len() == names + 1);
-    until(LONG, "a flusher", || log.stats().flusher.is_some());
-    let (start, before) = (Instant::now(), log.stats().counters.records);
+    until(LONG, "all processes", || log.stats().unwrap().producers.len() == names + 1);
+    until(LONG, "a flusher", || log.stats().unwrap().flusher.is_some());
+    let (start, before) = (Instant::now(), log.stats().unwrap().counters.records);
     while start.elapsed() < Duration::from_millis(2500) {
-        let s = log.stats();
+        let s = log.stats().unwrap();
         assert_eq!((s.counters.reaped, s.counters.lost_unfinished), (0, 0), "a living one was reaped");
         assert_eq!(s.producers.len(), names + 1);
         std::thread::sleep(Duration::from_millis(20));
     }
-    assert!(log.stats().counters.records > before + 100);
+    assert!(log.stats().unwrap().counters.records > before + 100);
 }
 
 /// Nothing is lost although all are killed now.
 fn nothing_lost(place: &Place, log: Log, all: Vec<Role>, names: usize) {
     drop(all);
     until(LONG, "the locks of the dead", || {
-        let s = log.stats();
+        let s = log.stats().unwrap();
         s.flusher.is_none() && s.producers.iter().filter(|p| p.alive).count() == 1
     });
     drop(log);
@@ -89,16 +89,16 @@ fn processes_of_two_pid_namespaces_with_the_same_pid_are_not_taken_for_each_othe
     let log = open(&place);
     let mut all: Vec<Role> = (0..2).map(|i| place.child_under(&PID, "write", &format!("p{i}"))).collect();
     all_live(&log, 2);
-    let pids: Vec<u64> = log.stats().producers.iter().map(|p| p.pid).collect();
+    let pids: Vec<u64> = log.stats().unwrap().producers.iter().map(|p| p.pid).collect();
     assert_eq!(pids.iter().filter(|&&p| p == 1).count(), 2, "{pids:?}");
     // One is killed: the other one, of the same pid, lives; and one of them flushes.
     let killed = all.remove(0);
     drop(killed);
-    until(LONG, "the cleaning up", || log.stats().counters.reaped == 1);
-    until(LONG, "a flusher", || log.stats().flusher.is_some());
-    let before = log.stats().counters.records;
-    until(LONG, "the other's records", || log.stats().counters.records > before + 1000);
-    assert_eq!(log.stats().counters.reaped, 1);
+    until(LONG, "the cleaning up", || log.stats().unwrap().counters.reaped == 1);
+    until(LONG, "a flusher", || log.stats().unwrap().flusher.is_some());
+    let before = log.stats().unwrap().counters.records;
+    until(LONG, "the other's records", || log.stats().unwrap().counters.records > before + 1000);
+    assert_eq!(log.stats().unwrap().counters.reaped, 1);
     nothing_lost(&place, log, all, 2);
 }
 
@@ -115,7 +115,7 @@ fn without_proc_a_pid_of_another_namespace_is_no_evidence() {
     // The flusher is process 1 of its namespace, the other one process 4 or so of another.
     let under = |script: &'static str| [&namespace[..], &["sh", "-c", script]].concat();
     let mut all = vec![place.child_under(&under(first), "write", "p0")];
-    until(LONG, "a flusher", || log.stats().flusher.is_some());
+    until(LONG, "a flusher", || log.stats().unwrap().flusher.is_some());
     all.push(place.child_under(&under(third), "write only", "p1"));
     all_live(&log, 2);
     nothing_lost(&place, log, all, 2);
@@ -149,14 +149,14 @@ fn processes_whose_monotonic_clocks_differ_by_days_share_a_log() {
     let log = open(&place);
     // The flusher lives days ahead at first; then one whose clock is days behind takes over.
     let first = place.child_under(&ahead, "write", "p0");
-    until(LONG, "a flusher", || log.stats().flusher.is_some());
+    until(LONG, "a flusher", || log.stats().unwrap().flusher.is_some());
     let mut all = vec![place.child("write", "p1"), place.child_under(&ahead, "write only", "p2")];
     all.insert(0, first);
     all_live(&log, 3);
-    let before = log.stats();
+    let before = log.stats().unwrap();
     drop(all.remove(0));
     until(LONG, "the other's turn", || {
-        let s = log.stats();
+        let s = log.stats().unwrap();
         s.counters.takeovers > before.counters.takeovers
             && s.counters.records > before.counters.records + 1000
     });

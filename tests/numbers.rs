@@ -68,7 +68,7 @@ fn archives_follow_each_other_by_the_order_numbers_of_their_records() {
         let log = place.options().names(names).backups(100).max_bytes(500).open().unwrap();
         write(&log, 95);
         log.rotate(LONG).unwrap();
-        let count = log.stats().counters.rotations as usize;
+        let count = log.stats().unwrap().counters.rotations as usize;
         let mut next = 0;
         for row in archives_once(&place.log(), count) {
             let (lowest, highest) = row.keys.unwrap();
@@ -146,11 +146,11 @@ fn a_file_that_others_moved_to_where_archives_are_is_one_with_its_numbers() {
         // So a flusher is at work: a helper, that may have written until now, has no time for what others do to files.
         until(LONG, "the manifest knows the log", || {
             place.options().retention(Limits::default(), false).unwrap().known == 1
-                && log.stats().flusher.is_some()
+                && log.stats().unwrap().flusher.is_some()
         });
         // As logrotate does.
         std::fs::rename(place.log(), place.path().join("app.log.1")).unwrap();
-        log.request_reopen();
+        log.request_reopen().unwrap();
         until(LONG, "there is a new one", || place.log().exists());
         write(&log, 2);
         log.rotate(LONG).unwrap();

@@ -47,7 +47,7 @@ fn small(place: &Place) -> Options {
 fn sidecar(place: &Place, log: &Log) -> Role {
     let sidecar = place.child("sidecar", "f");
     until(LONG, "a sidecar at work", || {
-        log.stats().flusher.is_some_and(|f| f.sidecar && f.pid as i32 == sidecar.pid())
+        log.stats().unwrap().flusher.is_some_and(|f| f.sidecar && f.pid as i32 == sidecar.pid())
     });
     sidecar
 }

@@ -144,12 +144,12 @@ fn two_thousand_writers_in_four_hundred_processes_get_their_records_through_the_
     let log = place.options().open().unwrap();
     let _w = log.writer().unwrap();
     let mut all: Vec<_> = (0..40).map(|i| place.child("crowd", &format!("c{i}"))).collect();
-    let said = || log.stats().counters.records == 40_000;
+    let said = || log.stats().unwrap().counters.records == 40_000;
     until(LONG, "everybody's records", || {
         std::thread::sleep(Duration::from_millis(20));
         said()
     });
-    let most = log.stats().producers.iter().filter(|p| p.alive).count();
+    let most = log.stats().unwrap().producers.iter().filter(|p| p.alive).count();
     assert_eq!(most, 401);
     std::fs::write(place.log().with_extension("log.go"), "").unwrap();
     assert!(all.iter_mut().all(|c| c.ends_well(LONG)));
@@ -164,11 +164,11 @@ fn hundreds_of_attachments_a_second_lose_nothing_and_leave_nothing() {
     let place = Place::new();
     let _others: Vec<_> = (0..2).map(|i| place.child("writes on", &format!("w{i}"))).collect();
     let log = place.options().flusher_thread(false).open().unwrap();
-    until(LONG, "the others", || log.stats().producers.len() == 3);
+    until(LONG, "the others", || log.stats().unwrap().producers.len() == 3);
     assert!(place.child("comes and goes", "").ends_well(LONG));
     let note = std::fs::read_to_string(place.log().with_extension("log.note")).unwrap();
     let n: u64 = note.parse().unwrap();
-    let s = log.stats();
+    let s = log.stats().unwrap();
     assert_eq!((s.producers.len(), s.counters.reaped, s.counters.lost_unfinished), (3, 0, 0));
     log.flush(LONG).unwrap();
     let got = by_name(&place.lines_now());

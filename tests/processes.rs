@@ -120,7 +120,7 @@ fn what_another_program_appended_stays_when_the_flusher_is_killed_or_leaves() {
         let told = place.path().join("told");
         let mut sidecar = place.child("sidecar until it is told", told.to_str().unwrap());
         until(Duration::from_secs(5), "the sidecar's turn", || {
-            log.stats().flusher.is_some_and(|f| f.sidecar)
+            log.stats().unwrap().flusher.is_some_and(|f| f.sidecar)
         });
         w.append(b"p 0").unwrap();
         log.flush(Duration::from_secs(5)).unwrap();
@@ -135,7 +135,7 @@ fn what_another_program_appended_stays_when_the_flusher_is_killed_or_leaves() {
         w.append(b"p 1").unwrap();
         log.flush(Duration::from_secs(5)).unwrap();
         assert_eq!(place.lines_now(), ["p 0", "Traceback:", "  half a line", "p 1"]);
-        let counters = log.stats().counters;
+        let counters = log.stats().unwrap().counters;
         assert_eq!((counters.truncated_bytes, counters.file_surprises), (0, 1));
     }
 }
@@ -148,16 +148,16 @@ fn the_next_flusher_is_at_work_within_100_ms_of_a_kill() {
     let mut all: Vec<_> = (0..4).map(|i| place.child("write slowly", &format!("p{i}"))).collect();
     let mut took = Vec::new();
     for i in 4..24 {
-        until(Duration::from_secs(10), "a flusher", || log.stats().flusher.is_some());
+        until(Duration::from_secs(10), "a flusher", || log.stats().unwrap().flusher.is_some());
         std::thread::sleep(Duration::from_millis(20));
-        let before = log.stats();
+        let before = log.stats().unwrap();
         let pid = before.flusher.unwrap().pid as i32;
         let victim = all.iter().position(|c| c.pid() == pid).expect("a child flushes");
         let mut victim = all.swap_remove(victim);
         let killed = Instant::now();
         victim.kill();
         until(Duration::from_secs(10), "records of the next flusher", || {
-            let s = log.stats();
+            let s = log.stats().unwrap();
             s.flusher.is_some_and(|f| f.pid as i32 != pid) && s.counters.records > before.counters.records
         });
         took.push(killed.elapsed());
@@ -219,9 +219,9 @@ fn a_producer_killed_in_the_middle_of_a_record_loses_that_record_only() {
     until(Duration::from_secs(10), "the cleaning up", || {
         w.append(b"wakes 0").unwrap();
         std::thread::sleep(Duration::from_millis(20));
-        log.stats().counters.reaped > 0
+        log.stats().unwrap().counters.reaped > 0
     });
-    let c = log.stats().counters;
+    let c = log.stats().unwrap().counters;
     assert_eq!((c.reaped, c.lost_unfinished), (1, 1));
     drop((w, log));
     assert_eq!(by_name(&place.lines())["stopped"], [0]);
@@ -234,15 +234,21 @@ fn a_sidecar_is_preferred_and_its_death_hands_back_to_the_producers() {
     let mut w = log.writer().unwrap();
     w.append(b"p 0").unwrap();
     log.flush(Duration::from_secs(5)).unwrap();
-    until(Duration::from_secs(5), "the thread's turn", || log.stats().flusher.is_some_and(|f| !f.sidecar));
+    until(Duration::from_secs(5), "the thread's turn", || {
+        log.stats().unwrap().flusher.is_some_and(|f| !f.sidecar)
+    });
     let mut sidecar = place.child("sidecar", "");
-    until(Duration::from_secs(5), "the sidecar's turn", || log.stats().flusher.is_some_and(|f| f.sidecar));
+    until(Duration::from_secs(5), "the sidecar's turn", || {
+        log.stats().unwrap().flusher.is_some_and(|f| f.sidecar)
+    });
     w.append(b"p 1").unwrap();
     log.flush(Duration::from_secs(5)).unwrap();
     sidecar.kill();
     w.append(b"p 2").unwrap();
     log.flush(Duration::from_secs(5)).unwrap();
-    until(Duration::from_secs(5), "the thread's turn", || log.stats().flusher.is_some_and(|f| !f.sidecar));
+    until(Duration::from_secs(5), "the thread's turn", || {
+        log.stats().unwrap().flusher.is_some_and(|f| !f.sidecar)
+    });
     assert_eq!(place.lines_now(), ["p 0", "p 1", "p 2"]);
 }
 
@@ -288,17 +294,17 @@ fn a_stopped_candidate_keeps_no_other_from_taking_over() {
     let place = Place::new();
     let log = place.options().flusher_thread(false).open().unwrap();
     let mut first = place.child("write slowly", "first");
-    until(Duration::from_secs(10), "a flusher", || log.stats().flusher.is_some());
+    until(Duration::from_secs(10), "a flusher", || log.stats().unwrap().flusher.is_some());
     let second = place.child("write slowly", "second");
-    until(Duration::from_secs(10), "the second", || log.stats().producers.len() == 3);
+    until(Duration::from_secs(10), "the second", || log.stats().unwrap().producers.len() == 3);
     std::thread::sleep(Duration::from_millis(100));
     let third = place.child("write slowly", "third");
-    until(Duration::from_secs(10), "the third", || log.stats().producers.len() == 4);
+    until(Duration::from_secs(10), "the third", || log.stats().unwrap().producers.len() == 4);
     std::thread::sleep(Duration::from_millis(100));
     second.signal(libc::SIGSTOP);
     until(Duration::from_secs(1), "the stop", || second.is_stopped());
     first.kill();
     until(Duration::from_secs(1), "the third's turn", || {
-        log.stats().flusher.is_some_and(|f| f.pid as i32 == third.pid())
+        log.stats().unwrap().flusher.is_some_and(|f| f.pid as i32 == third.pid())
     });
 }

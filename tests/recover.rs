@@ -58,7 +58,7 @@ fn two_recoveries_at_once_write_each_record_once() {
         let place = Place::new();
         let mut child = place.child("fill", "p");
         until(Duration::from_secs(10), "its records", || {
-            place.options().attach().is_ok_and(|log| log.stats().lag_records == 100)
+            place.options().attach().is_ok_and(|log| log.stats().unwrap().lag_records == 100)
         });
         child.kill();
         let found: Vec<Recovered> = std::thread::scope(|s| {

@@ -51,7 +51,7 @@ fn child_role() {
             write(&mut w, 0..1);
             // Its thread has what it needs until the next rotation.
             let own = u64::from(std::process::id());
-            until(10 * SECOND, "its turn", || log.stats().flusher.is_some_and(|f| f.pid == own));
+            until(10 * SECOND, "its turn", || log.stats().unwrap().flusher.is_some_and(|f| f.pid == own));
             log.flush(10 * SECOND).unwrap();
             let held = all_descriptors();
             write(&mut w, 1..200_000);
@@ -95,7 +95,7 @@ fn no_descriptor_is_left(options: Options) {
     write(&mut w, 1000..2000);
     assert!(log.flush(SECOND / 2).is_err(), "nobody can flush");
     assert!(log.writer().is_ok());
-    let _ = log.stats();
+    let _ = log.stats().unwrap();
     drop(held);
     log.flush(10 * SECOND).unwrap();
     write(&mut w, 2000..3000);
@@ -179,7 +179,7 @@ fn a_flusher_that_meets_the_size_limit_gives_way_to_another_process() {
     // The limited one is elected: this process has no thread until it has a writer.
     let log = place.options().ring_bytes(256 * KIB).open().unwrap();
     let mut limited = place.child("flushes in a thread", "");
-    until(10 * SECOND, "the error", || log.stats().counters.io_errors > 0);
+    until(10 * SECOND, "the error", || log.stats().unwrap().counters.io_errors > 0);
     let _w = log.writer().unwrap();
     assert!(limited.ends_well(10 * SECOND));
     log.flush(10 * SECOND).unwrap();
@@ -193,12 +193,12 @@ fn a_sidecar_that_meets_the_size_limit_lives_and_keeps_its_place() {
     let place = Place::new();
     let log = place.options().open().unwrap();
     let mut sidecar = place.child("sidecar", "");
-    until(10 * SECOND, "the sidecar's turn", || log.stats().flusher.is_some_and(|f| f.sidecar));
+    until(10 * SECOND, "the sidecar's turn", || log.stats().unwrap().flusher.is_some_and(|f| f.sidecar));
     let mut w = log.writer().unwrap();
     write(&mut w, 0..20_000);
-    until(10 * SECOND, "the error", || log.stats().error == Some(libc::EFBIG));
+    until(10 * SECOND, "the error", || log.stats().unwrap().error == Some(libc::EFBIG));
     assert!(log.flush(SECOND / 2).unwrap_err().to_string().contains("File too large"));
-    assert_eq!(log.stats().flusher.unwrap().pid as i32, sidecar.pid());
+    assert_eq!(log.stats().unwrap().flusher.unwrap().pid as i32, sidecar.pid());
     sidecar.kill();
     log.flush(10 * SECOND).unwrap();
     let got = by_name(&place.lines_now());
@@ -221,7 +221,7 @@ fn a_flusher_without_descriptors_rotates_through_another_process() {
     let options = place.options().ring_bytes(256 * KIB).max_bytes(50_000).backups(1000);
     let log = options.open().unwrap();
     let mut limited = place.child("no descriptor is left to the flusher", "");
-    until(10 * SECOND, "the error", || log.stats().counters.io_errors > 0);
+    until(10 * SECOND, "the error", || log.stats().unwrap().counters.io_errors > 0);
     let _w = log.writer().unwrap();
     assert!(limited.ends_well(10 * SECOND));
     log.flush(10 * SECOND).unwrap();

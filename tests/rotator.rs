@@ -81,5 +81,5 @@ fn a_rotator_may_take_files_away_altogether() {
     log.flush(LONG).unwrap();
     assert_eq!(archives(&place), Vec::<String>::new());
     assert_eq!(std::fs::read_to_string(place.log()).unwrap(), "three\n");
-    assert_eq!(log.stats().counters.rotations, 2);
+    assert_eq!(log.stats().unwrap().counters.rotations, 2);
 }

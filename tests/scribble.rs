@@ -216,7 +216,7 @@ fn scribbled_on(time: Duration, seed: u64) {
             alive(&mut all);
             advanced()
         });
-        let _ = keep.stats();
+        let _ = keep.stats().unwrap();
     }
     std::fs::write(place.path().join("scribbled enough"), "").unwrap();
     std::fs::write(stop_file(&place.log()), "").unwrap();
@@ -258,7 +258,7 @@ fn a_sidecar_whose_epoch_was_overwritten_takes_over_again() {
     let place = Place::new();
     let keep = options(&place.log()).flusher_thread(false).open().unwrap();
     let mut sidecar = place.child("flushes", "");
-    let epoch = || keep.stats().flusher.filter(|f| f.sidecar).map(|f| f.epoch);
+    let epoch = || keep.stats().unwrap().flusher.filter(|f| f.sidecar).map(|f| f.epoch);
     until(PATIENCE, "the sidecar's turn", || epoch().is_some());
     let mut w = keep.writer().unwrap();
     for i in 0..20u64 {
@@ -285,7 +285,8 @@ fn random_words_in_one_producers_chunks_cost_the_others_nothing_and_are_counted(
         let mut all: Vec<Role> = names.iter().map(|n| place.child("writes some", n)).collect();
         let said = |what: &str| names.iter().all(|n| place.path().join(format!("{what}.{n}")).exists());
         until(PATIENCE, "the first half", || said("first"));
-        let victim = keep.stats().producers.iter().find(|p| p.pid == all[0].pid() as u64).unwrap().slot;
+        let victim =
+            keep.stats().unwrap().producers.iter().find(|p| p.pid == all[0].pid() as u64).unwrap().slot;
         let chunks = Segment::of(&place.log()).scribble_on_chunks_of(victim, &mut Rng(seed));
         assert!(chunks > 0);
         // Everybody goes on writing while what was scribbled on is drained.
@@ -295,7 +296,7 @@ fn random_words_in_one_producers_chunks_cost_the_others_nothing_and_are_counted(
         std::fs::write(stop_file(&place.log()), "").unwrap();
         assert!(all.iter_mut().all(Role::wait), "seed {seed}");
         keep.flush(PATIENCE).unwrap();
-        let counters = keep.stats().counters;
+        let counters = keep.stats().unwrap().counters;
         assert!(counters.corrupt_chunks > 0 && counters.lost_corrupt > 0, "{counters:?}");
         let words = Segment::of(&place.log());
         assert_eq!(

@@ -196,7 +196,12 @@ fn what_may_not_wait_is_refused_instead_whatever_the_policy() {
         Err(AppendError::TooLong { len: 16 * 1024 + 1, max: 16 * 1024 - 16 })
     );
     assert_eq!(
-        log.stats().producers.iter().map(|p| (p.drops.iter().sum::<u64>(), p.too_long)).collect::<Vec<_>>(),
+        log.stats()
+            .unwrap()
+            .producers
+            .iter()
+            .map(|p| (p.drops.iter().sum::<u64>(), p.too_long))
+            .collect::<Vec<_>>(),
         [(1, 1)]
     );
     // A child is not attached; nothing can be done about that in a handler.

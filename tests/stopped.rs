@@ -41,7 +41,9 @@ fn with_a_stopped_flusher(place: &Place, role: &str, policy: WhenFull) -> (Log, 
         .open()
         .unwrap();
     let flusher = place.child(role, "f");
-    until(LONG, "the child's turn", || log.stats().flusher.is_some_and(|f| f.sidecar == (role == "sidecar")));
+    until(LONG, "the child's turn", || {
+        log.stats().unwrap().flusher.is_some_and(|f| f.sidecar == (role == "sidecar"))
+    });
     log.flush(LONG).unwrap();
     flusher.signal(libc::SIGSTOP);
     until(LONG, "the stop", || flusher.is_stopped());
@@ -50,7 +52,7 @@ fn with_a_stopped_flusher(place: &Place, role: &str, policy: WhenFull) -> (Log, 
 
 /// What `crlog stat` reads: the stopped one flushes, there is no error, and the lag stays.
 fn stat_says_so(log: &Log, flusher: &Role, lag: u64) {
-    let s = log.stats();
+    let s = log.stats().unwrap();
     let f = s.flusher.unwrap();
     assert_eq!((f.pid as i32, s.error), (flusher.pid(), None));
     assert!(s.lag_records >= lag, "{} records wait, not {lag}", s.lag_records);
@@ -90,7 +92,7 @@ fn stopped_then_continued(role: &str) {
     assert!(took < Duration::from_secs(1), "a record was dropped after {took:?}");
     assert!(n > 5000, "{n} records filled the ring");
     stat_says_so(&log, &flusher, n);
-    assert!(log.stats().producers.iter().any(|p| p.drops.iter().sum::<u64>() == 1));
+    assert!(log.stats().unwrap().producers.iter().any(|p| p.drops.iter().sum::<u64>() == 1));
     flusher.signal(libc::SIGCONT);
     log.flush(LONG).unwrap();
     // There is room again, and nothing of what was taken is missing.
@@ -119,7 +121,7 @@ fn a_producer_waits_for_a_stopped_flusher_as_long_as_its_policy_says() {
     let mut n = 0;
     let took = fill(&log, &mut n);
     assert!(took >= limit && took < 10 * limit, "{took:?}");
-    assert!(log.stats().producers.iter().any(|p| p.blocked >= limit));
+    assert!(log.stats().unwrap().producers.iter().any(|p| p.blocked >= limit));
     flusher.signal(libc::SIGCONT);
     log.flush(LONG).unwrap();
     drop((log, flusher));
@@ -137,7 +139,7 @@ fn a_producer_that_waits_for_ever_goes_on_when_the_flusher_does() {
     let mut lag = 0;
     until(LONG, "a full ring", || {
         std::thread::sleep(Duration::from_millis(100));
-        lag == std::mem::replace(&mut lag, log.stats().lag_records) && lag > 5000
+        lag == std::mem::replace(&mut lag, log.stats().unwrap().lag_records) && lag > 5000
     });
     assert!(!writing.is_finished());
     stat_says_so(&log, &flusher, lag);
@@ -155,14 +157,14 @@ fn a_stopped_flusher_that_is_killed_has_a_successor_and_the_records_arrive() {
         let (log, mut flusher) = with_a_stopped_flusher(&place, role, WhenFull::Block);
         let successor = place.child("thread", "s");
         until(LONG, "the successor to stand", || {
-            log.stats().producers.iter().any(|p| p.pid as i32 == successor.pid())
+            log.stats().unwrap().producers.iter().any(|p| p.pid as i32 == successor.pid())
         });
         let mut w = log.writer().unwrap();
         (0..3000u64).for_each(|i| w.append(format!("p {i}").as_bytes()).unwrap());
         stat_says_so(&log, &flusher, 3000);
         flusher.kill();
         let took = until(LONG, "the successor's turn", || {
-            log.stats().flusher.is_some_and(|f| f.pid as i32 == successor.pid())
+            log.stats().unwrap().flusher.is_some_and(|f| f.pid as i32 == successor.pid())
         });
         log.flush(LONG).unwrap();
         eprintln!("{role}: the successor was at work after {took:?}");

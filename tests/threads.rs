@@ -32,7 +32,7 @@ fn child_role() {
                 std::thread::spawn(leave).join().unwrap();
             }
             log.flush(LONG).unwrap();
-            assert!(log.stats().counters.revoked >= THREADS - 16);
+            assert!(log.stats().unwrap().counters.revoked >= THREADS - 16);
         }
         other => panic!("no such role: {other}"),
     }
@@ -79,7 +79,7 @@ fn threads_die_anywhere(options: Options) {
         record(&mut main, "main", t);
     }
     log.flush(LONG).unwrap();
-    let stuck = log.stats().chunks_in_use;
+    let stuck = log.stats().unwrap().chunks_in_use;
     eprintln!("{THREADS} threads ended, {stuck} of 512 chunks are held");
     (THREADS..200_000).for_each(|i| record(&mut main, "main", i));
     log.flush(LONG).unwrap();
@@ -145,7 +145,7 @@ fn threads_that_die_of_a_panic_give_their_chunks_back() {
     };
     (0..THREADS).for_each(|t| die(&log, t));
     log.flush(LONG).unwrap();
-    let s = log.stats();
+    let s = log.stats().unwrap();
     assert_eq!((s.chunks_in_use, s.counters.lost_unfinished, s.producers.len()), (0, 0, 1));
     drop(log);
     let got = by_name(&place.lines_now());

@@ -387,7 +387,7 @@ fn an_index_that_cannot_be_written_does_not_stop_the_log_and_is_told() {
     }
     log.flush(Duration::from_secs(20)).unwrap();
     assert_eq!(place.lines_now().len(), 100);
-    assert!(log.stats().counters.index_errors > 0);
+    assert!(log.stats().unwrap().counters.index_errors > 0);
     std::fs::remove_file(&dir).unwrap();
     let mut i = 0;
     until(Duration::from_secs(30), "the index goes on", || {
@@ -417,7 +417,7 @@ fn an_index_without_room_is_interrupted_from_there_and_goes_on_when_there_is_roo
     };
     until(Duration::from_secs(30), "the index has no room", || {
         write();
-        log.stats().counters.index_errors > 0
+        log.stats().unwrap().counters.index_errors > 0
     });
     let v = verify(&place);
     let [Finding::Interrupted { from: Some((0, at)), to: None }] = v.findings[..] else {

@@ -158,7 +158,7 @@ fn a_newcomer_that_is_to_begin_anew_empties_no_log_that_is_in_use() {
     let old = place.options().open().unwrap();
     let mut w = old.writer().unwrap();
     w.append(b"old 0").unwrap();
-    until(Duration::from_secs(10), "a thread flushes", || old.stats().flusher.is_some());
+    until(Duration::from_secs(10), "a thread flushes", || old.stats().unwrap().flusher.is_some());
     old.flush(Duration::from_secs(10)).unwrap();
     wipe(&place, &[0, 1]);
     let log = place.options().on_start(crlog::OnStart::Truncate).open().unwrap();
@@ -176,11 +176,13 @@ fn one_that_is_about_to_sleep_hears_of_it_too() {
         let log = place.options().open().unwrap();
         let mut w = log.writer().unwrap();
         w.append(b"a 0").unwrap();
-        until(Duration::from_secs(10), "a thread flushes", || log.stats().flusher.is_some());
+        until(Duration::from_secs(10), "a thread flushes", || log.stats().unwrap().flusher.is_some());
         log.flush(Duration::from_secs(10)).unwrap();
         std::thread::sleep(Duration::from_millis(delay));
         wipe(&place, &[0, 1]);
-        until(Duration::from_secs(5), &format!("the move, {delay} ms later"), || !log.stats().removed);
+        until(Duration::from_secs(5), &format!("the move, {delay} ms later"), || {
+            !log.stats().unwrap().removed
+        });
     }
 }
 
@@ -215,13 +217,13 @@ fn the_new_segment_inherits_what_was_configured_and_changed() {
     log.flush(Duration::from_secs(10)).unwrap();
     log.set_when_full(crlog::Severity::Debug, WhenFull::Drop).unwrap();
     wipe(&place, &[0, 1]);
-    until(Duration::from_secs(10), "the move", || !log.stats().removed && names(&place)[0].exists());
+    until(Duration::from_secs(10), "the move", || !log.stats().unwrap().removed && names(&place)[0].exists());
     w.append(b"a 1").unwrap();
-    let stats = log.stats();
+    let stats = log.stats().unwrap();
     assert_eq!(stats.ring_bytes, crlog::MIB);
     assert_eq!(stats.live.when_full[1], WhenFull::Drop);
     let other = place.options().open().unwrap();
-    assert_eq!(other.differences(), []);
+    assert_eq!(other.differences().unwrap(), []);
     drop((other, w, log));
     assert_eq!(place.lines_now(), ["a 0", "a 1"]);
     assert!(!names(&place)[0].exists() && !names(&place)[1].exists(), "the last one out removes the new one");

@@ -3,7 +3,7 @@
 use crate::console::{Console, Failure};
 use crate::signals::Interrupt;
 use crate::units::{show_bytes, show_count};
-use crlog::{AppendError, FlushError, Log, Severity, Stats, Writer};
+use crlog::{AppendError, FlushError, Log, Severity, Writer};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -119,21 +119,21 @@ pub fn drain(log: &Log, interrupt: &Interrupt, console: Console) -> Result<(), F
             && (begun.elapsed() >= PATIENCE || interrupt.first().is_older_than(PATIENCE))
         {
             let left = "; they are kept in memory for whoever opens the log next";
-            return Err(Failure { status, message: format!("{}{left}", waits_for(&log.stats())) });
+            return Err(Failure { status, message: format!("{}{left}", waits_for(log)) });
         }
         if begun.elapsed() >= patience {
-            console.err(&format!(
-                "waiting since {} s: {}",
-                begun.elapsed().as_secs(),
-                waits_for(&log.stats())
-            ));
+            console.err(&format!("waiting since {} s: {}", begun.elapsed().as_secs(), waits_for(log)));
             patience *= 2;
         }
     }
     Ok(())
 }
 
-fn waits_for(stats: &Stats) -> String {
+fn waits_for(log: &Log) -> String {
+    let stats = match log.stats() {
+        Ok(stats) => stats,
+        Err(e) => return format!("what is left for {} is not known: {e}", log.path().display()),
+    };
     let lag = format!(
         "{} records ({}) are in the ring but not in {}",
         show_count(stats.lag_records),

@@ -54,7 +54,7 @@ pub fn main(args: &PipeArgs, console: Console) -> Result<u8, Failure> {
     let interrupt =
         Interrupt::new().map_err(|e| Failure::failed(format!("signals cannot be handled: {e}")))?;
     let log = args.log.options("crlog pipe")?.open().map_err(Failure::failed)?;
-    tell_differences(console, &log.differences());
+    tell_differences(console, &log.differences().map_err(Failure::failed)?);
     let mut appender = Appender::new(&log, args.severity, &interrupt)?;
     let mut lines = Lines::new(log.record_bytes_max());
     let read = copy(&interrupt, &mut lines, &mut appender);

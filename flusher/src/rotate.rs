@@ -41,10 +41,10 @@ pub struct RotateArgs {
 pub fn main(args: &RotateArgs, console: Console) -> Result<u8, Failure> {
     let options = args.place.apply(Options::new(&args.path).name("crlog rotate"));
     let log = options.attach().map_err(Failure::failed)?;
-    let before = log.stats();
+    let before = log.stats().map_err(Failure::failed)?;
     let rotate = if args.discard { Log::rotate_or_discard } else { Log::rotate };
     rotate(&log, args.timeout).map_err(Failure::failed)?;
-    let after = log.stats();
+    let after = log.stats().map_err(Failure::failed)?;
     console.out(&match after.files.get(1) {
         _ if after.counters.rotations == before.counters.rotations => {
             "the file was empty: not rotated".to_owned()

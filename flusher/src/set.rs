@@ -135,10 +135,12 @@ impl SetArgs {
 pub fn main(args: &SetArgs, console: Console) -> Result<u8, Failure> {
     let options = args.place.apply(Options::new(&args.path).name("crlog set"));
     let log = options.attach().map_err(Failure::failed)?;
-    let (before, was) = (log.stats().live, log.settings());
+    let stats = || log.stats().map_err(Failure::failed);
+    let settings = || log.settings().map_err(Failure::failed);
+    let (before, was) = (stats()?.live, settings()?);
     let left = log.change(&args.wanted()).map_err(Failure::failed)?;
-    let mut lines = vec![changes(&before, &log.stats().live)];
-    for ((name, is), (_, was)) in log.settings().into_iter().zip(was) {
+    let mut lines = vec![changes(&before, &stats()?.live)];
+    for ((name, is), (_, was)) in settings()?.into_iter().zip(was) {
         let was = if is == was { String::new() } else { format!(" (was {was})") };
         lines.push(format!("{} {is}{was}", name.replace('_', "-")));
     }

@@ -34,7 +34,7 @@ pub struct StatArgs {
 pub fn main(args: &StatArgs, console: Console) -> Result<u8, Failure> {
     let options = args.place.apply(Options::new(&args.path).name("crlog stat"));
     let log = options.attach().map_err(Failure::failed)?;
-    let stats = log.stats();
+    let stats = log.stats().map_err(Failure::failed)?;
     if args.json {
         console.out(&to_json(&stats).to_string());
     } else {

@@ -132,24 +132,25 @@ impl Log {
 
     /// Asks the flusher to look whether the file was moved.
     fn reopen(&self, py: Python<'_>) -> PyResult<()> {
-        self.log(py)?.request_reopen();
-        Ok(())
+        self.log(py)?.request_reopen().map_err(|e| errors::open(&e))
     }
 
     /// Counters and all that can be seen of the log, as JSON.
     fn stat_json(&self, py: Python<'_>) -> PyResult<String> {
         let log = self.log(py)?;
-        Ok(py.detach(|| crlog_flusher::stat::to_json(&log.stats()).to_string()))
+        let stats = py.detach(|| log.stats()).map_err(|e| errors::open(&e))?;
+        Ok(crlog_flusher::stat::to_json(&stats).to_string())
     }
 
     /// Rotations since the segment was made.
     fn rotations(&self, py: Python<'_>) -> PyResult<u64> {
-        Ok(self.log(py)?.stats().counters.rotations)
+        Ok(self.log(py)?.stats().map_err(|e| errors::open(&e))?.counters.rotations)
     }
 
     /// Which options are not in force because the log was open already.
     fn differences(&self, py: Python<'_>) -> PyResult<Vec<String>> {
-        Ok(self.log(py)?.differences().iter().map(ToString::to_string).collect())
+        let differences = self.log(py)?.differences().map_err(|e| errors::open(&e))?;
+        Ok(differences.iter().map(ToString::to_string).collect())
     }
 
     /// Longest record in bytes, terminator included.
@@ -291,7 +292,9 @@ fn attach(path: PathBuf, given: &Bound<'_, PyDict>) -> PyResult<Option<crlog::Lo
 /// What can be seen of the log at `path` from outside, as JSON; `None` if no process has it open.
 #[pyfunction]
 pub fn stat(path: PathBuf, options: &Bound<'_, PyDict>) -> PyResult<Option<String>> {
-    Ok(attach(path, options)?.map(|log| crlog_flusher::stat::to_json(&log.stats()).to_string()))
+    let Some(log) = attach(path, options)? else { return Ok(None) };
+    let stats = log.stats().map_err(|e| errors::open(&e))?;
+    Ok(Some(crlog_flusher::stat::to_json(&stats).to_string()))
 }
 
 /// Whether some process has the log at `path` open, or left records of it in memory.

@@ -67,7 +67,7 @@ fn text(who: &Who, fact: &Fact) -> String {
             let parts: Vec<String> = nonzero(drops).map(|(name, n)| format!("{n} {name}")).collect();
             let (s, are) = if total == 1 { ("", "is") } else { ("s", "are") };
             format!(
-                "crlog: {total} record{s} of {who} {are} missing here, dropped because the ring was full: {}",
+                "crlog: {total} record{s} of {who} {are} missing here, dropped because the ring was full or the process was not attached: {}",
                 parts.join(", ")
             )
         }
@@ -121,7 +121,7 @@ mod tests {
         let line = Notes::Text.line(&who("worker"), &drops).unwrap();
         assert_eq!(
             line,
-            "crlog: 52 records of process 77 (worker) are missing here, dropped because the ring was full: 40 debug, 12 info"
+            "crlog: 52 records of process 77 (worker) are missing here, dropped because the ring was full or the process was not attached: 40 debug, 12 info"
         );
         let line = Notes::Json.line(&who("worker"), &drops).unwrap();
         assert_eq!(line, r#"{"crlog":"dropped","pid":77,"name":"worker","dropped":{"debug":40,"info":12}}"#);

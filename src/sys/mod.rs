@@ -18,6 +18,7 @@
 //! | [`process_gone`] | `true` only on proof. Time and silence are no proof. |
 //! | [`point`] | A link that is replaced: whoever follows it finds the old target or the new one, and what is not ours stays. |
 //! | [`run_child`] | The child gets the words and variables that it is given, no file and no blocked signal of ours, and lives no longer than it may, with all that it has started. The host's own children are not touched. |
+//! | [`may_be_in_a_signal_handler`] | `false` only if the calling thread is in none, as far as the system can tell. Where there are no signals: `false`. Callable in a handler. |
 //! | [`give_way`] | The calling thread, and no other, gets the lowest priority there is, for the processor and for the disk. May do nothing. |
 //! | [`make_private_dir`], what [`LogFile`] and [`LockFile`] create | Never has a name before it has exactly the rights and the owner that were asked for, whatever masks the process has; where the file system allows no such thing, as soon after as possible. |
 //! | [`sweep`] | Removes what those left in a directory, empty, that died more than an hour ago while they made a file there. What cannot be removed stays. |
@@ -58,9 +59,9 @@ mod unix;
 pub use unix::{
     Epoch, LockFile, LogFile, Mapping, SegmentObject, SizeLimitIsAnError, Watch, at_exit, block_signals,
     boot_id, can_give, dir, explain_bus_errors, full_barrier_everywhere, give_way, group_id, in_real_parent,
-    is_direct, make_private_dir, mark_direct, monotonic_ns, open_for_child, own_start_time, pid,
-    pid_namespace, point, process_gone, program_name, resolve_path, run_child, segment_dir, stop_myself,
-    sweep, unix_ns, user, user_id, uuid,
+    is_direct, make_private_dir, mark_direct, may_be_in_a_signal_handler, monotonic_ns, open_for_child,
+    own_start_time, pid, pid_namespace, point, process_gone, program_name, resolve_path, run_child,
+    segment_dir, stop_myself, sweep, unix_ns, user, user_id, uuid,
 };
 // The seam for Windows: `windows/mod.rs` with the same names, and
 // `#[cfg(windows)] mod windows; #[cfg(windows)] pub use windows::{...};`

@@ -21,7 +21,11 @@ fn survives(options: impl FnOnce(Options) -> Options, n: u64, strace: &[&str], e
         next >= n && sidecar.count("(INJECTED)") as u64 >= errors
     });
     log.flush(LONG).unwrap();
-    assert!(log.stats().counters.io_errors >= errors, "{strace:?}: {:?}", log.stats().counters);
+    assert!(
+        log.stats().unwrap().counters.io_errors >= errors,
+        "{strace:?}: {:?}",
+        log.stats().unwrap().counters
+    );
     disk.assert_holds(next);
     drop((w, log));
     disk.assert_holds(next);
@@ -76,9 +80,9 @@ fn a_sync_that_fails_now_and_then_is_reported_and_tried_again_without_haste() {
     let mut w = log.writer().unwrap();
     write(&mut w, 0..100);
     until_error(&log);
-    assert_eq!(log.stats().error, Some(libc::EIO));
-    until(LONG, "a sync that succeeds", || log.stats().error.is_none());
-    assert_eq!(log.stats().counters.io_errors, 7);
+    assert_eq!(log.stats().unwrap().error, Some(libc::EIO));
+    until(LONG, "a sync that succeeds", || log.stats().unwrap().error.is_none());
+    assert_eq!(log.stats().unwrap().counters.io_errors, 7);
     let waits = sidecar.count("futex(");
     // 10 ms and doubling: over a second, in naps of at most 5 ms each.
     assert!(waits < 2_000, "{waits} waits: the flusher spins");
@@ -114,7 +118,7 @@ fn a_rotation_may_fail_to_make_the_new_file() {
             write(&mut w, next..next + 100);
             next += 100;
             log.flush(LONG).unwrap();
-            log.stats().counters.rotations > 2
+            log.stats().unwrap().counters.rotations > 2
         });
         assert_eq!(sidecar.count("(INJECTED)"), 3, "{error} {first}");
         drop((w, log));
@@ -154,12 +158,12 @@ fn a_rotation_that_fails_costs_no_archive() {
             assert!(content(disk.dir()).starts_with(&kept), "{fail}: an archive was lost");
         }
         sidecar.kill();
-        let rotations = log.stats().counters.rotations;
+        let rotations = log.stats().unwrap().counters.rotations;
         until(LONG, "a rotation", || {
             write(&mut w, next..next + 1);
             next += 1;
             log.flush(LONG).unwrap();
-            log.stats().counters.rotations > rotations + 2
+            log.stats().unwrap().counters.rotations > rotations + 2
         });
         drop((w, log));
         let now = crate::harness::lines(&content(disk.dir()));
@@ -184,7 +188,7 @@ fn a_log_that_cannot_be_emptied_goes_on_and_is_emptied_later() {
         write(&mut w, next..next + 1);
         next += 1;
         log.flush(LONG).unwrap();
-        log.stats().counters.rotations > 0
+        log.stats().unwrap().counters.rotations > 0
     });
     assert_eq!(sidecar.count("(INJECTED)"), 2);
     let now = crate::harness::lines(&disk.content());

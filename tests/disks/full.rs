@@ -15,7 +15,7 @@ fn ballast(dir: &Path, bytes: usize) {
 
 /// Errors have come for so long that the delays between attempts are the longest there are.
 fn wait_for_the_longest_delay(log: &Log) {
-    until(LONG, "many attempts", || log.stats().counters.io_errors >= 8);
+    until(LONG, "many attempts", || log.stats().unwrap().counters.io_errors >= 8);
 }
 
 /// What has been written, at a moment between two attempts.
@@ -24,16 +24,16 @@ fn written(log: &Log, disk: &Disk) -> Vec<u8> {
     until(LONG, "nothing half written", || {
         found = content(disk.dir());
         let lines = found.iter().filter(|b| **b == b'\n').count() as u64;
-        found.ends_with(b"\n") && lines == log.stats().counters.records
+        found.ends_with(b"\n") && lines == log.stats().unwrap().counters.records
     });
     found
 }
 
 fn room_again(log: &Log, dir: &Path) {
     wait_for_the_longest_delay(log);
-    let written = log.stats().counters.records;
+    let written = log.stats().unwrap().counters.records;
     std::fs::remove_file(dir.join("ballast")).unwrap();
-    let took = until(LONG, "writing goes on", || log.stats().counters.records > written);
+    let took = until(LONG, "writing goes on", || log.stats().unwrap().counters.records > written);
     assert!(took < RESUMED, "resumed after {took:?}");
 }
 
@@ -56,7 +56,7 @@ fn a_full_disk_with_archives_keeps_them_and_goes_on_in_order() {
         log.flush(LONG).unwrap();
         assert!(disk.content().starts_with(&kept), "what was in the files was changed");
         disk.assert_holds(4_000);
-        assert_eq!(log.stats().error, None);
+        assert_eq!(log.stats().unwrap().error, None);
     }
 }
 
@@ -75,7 +75,7 @@ fn a_write_that_the_full_disk_takes_in_part_is_taken_back() {
     // Several writes with a result, each followed by one that is refused.
     assert!(sidecar.count("ENOSPC") > 3);
     assert!(sidecar.count("pwritev(") > sidecar.count("ENOSPC"), "no write was taken in part");
-    assert_records(&written(&log, &disk), 0..log.stats().counters.records);
+    assert_records(&written(&log, &disk), 0..log.stats().unwrap().counters.records);
     sidecar.kill();
     assert!(disk.mount(&["-o", "remount,size=1m"]));
     log.flush(LONG).unwrap();
@@ -100,17 +100,17 @@ fn without_an_inode_for_the_next_file_the_old_one_goes_on_and_every_archive_stay
     write(&mut w, next..next + 2_000);
     next += 2_000;
     log.flush(LONG).unwrap();
-    assert_eq!(log.stats().error, Some(libc::ENOSPC));
+    assert_eq!(log.stats().unwrap().error, Some(libc::ENOSPC));
     let now = content(disk.dir());
     assert!(now.starts_with(&before), "an archive was lost");
     assert!(std::fs::metadata(disk.log()).unwrap().len() > 10_000, "the old file goes on");
     std::fs::remove_file(disk.dir().join("ballast")).unwrap();
-    let rotations = log.stats().counters.rotations;
+    let rotations = log.stats().unwrap().counters.rotations;
     until(LONG, "rotated", || {
         write(&mut w, next..next + 1);
         next += 1;
         log.flush(LONG).unwrap();
-        log.stats().counters.rotations > rotations
+        log.stats().unwrap().counters.rotations > rotations
     });
     drop((w, log));
     let last = lines(&content(disk.dir()));
@@ -147,7 +147,7 @@ fn a_disk_that_stays_full_blocks_nobody_beyond_the_limit_and_drops_are_counted()
         }
     };
     assert!(took >= limit && took < limit * 5, "{took:?}");
-    assert_eq!(log.stats().producers[0].drops.iter().sum::<u64>(), 1);
+    assert_eq!(log.stats().unwrap().producers[0].drops.iter().sum::<u64>(), 1);
     assert!(disk.mount(&["-o", "remount,size=1m"]));
     log.flush(LONG).unwrap();
     disk.assert_holds(taken);
@@ -179,7 +179,7 @@ pub fn write_past_the_limit_of_file_sizes(options: Options) {
     assert!(error.contains("File too large"), "{error}");
     limit_file_sizes(libc::RLIM_INFINITY);
     log.flush(LONG).unwrap();
-    assert_eq!(log.stats().counters.records, taken);
+    assert_eq!(log.stats().unwrap().counters.records, taken);
 }
 
 #[allow(unsafe_code)]

@@ -107,7 +107,7 @@ impl Disk {
     /// A sidecar at work for `log`, whose system calls fail as `strace` is told.
     pub fn failing_sidecar(&self, log: &Log, strace: &[&str]) -> Option<Traced> {
         let sidecar = self.traced("sidecar", strace)?;
-        until(LONG, "a sidecar at work", || log.stats().flusher.is_some_and(|f| f.sidecar));
+        until(LONG, "a sidecar at work", || log.stats().unwrap().flusher.is_some_and(|f| f.sidecar));
         Some(sidecar)
     }
 }
@@ -206,5 +206,5 @@ pub fn lines(bytes: &[u8]) -> Vec<String> {
 
 /// Waits until the flusher has reported an error.
 pub fn until_error(log: &Log) {
-    until(LONG, "an error is reported", || log.stats().error.is_some());
+    until(LONG, "an error is reported", || log.stats().unwrap().error.is_some());
 }

@@ -34,7 +34,7 @@ fn stalls(call: &str, fsync: Fsync, stall: Duration) {
     log.flush(LONG).unwrap();
     assert!(begun.elapsed() + Duration::from_millis(100) >= stall, "there was no stall");
     disk.assert_holds(taken);
-    let stats = log.stats();
+    let stats = log.stats().unwrap();
     let lock = std::path::Path::new(&format!("{}.lock", stats.segment)).exists();
     let drops = stats.producers.first().map(|p| p.drops.iter().sum::<u64>());
     assert_eq!(drops, Some(1), "lock file there: {lock}; {stats:?}");
@@ -69,7 +69,11 @@ fn producers_that_wait_without_a_limit_go_on_after_a_stall() {
     write(&mut w, 10..10_000);
     log.flush(LONG).unwrap();
     disk.assert_holds(10_000);
-    assert!(log.stats().producers[0].blocked > Duration::from_millis(500), "{:?}", log.stats().producers);
+    assert!(
+        log.stats().unwrap().producers[0].blocked > Duration::from_millis(500),
+        "{:?}",
+        log.stats().unwrap().producers
+    );
 }
 
 pub fn calls_with_a_limit(options: Options) {
@@ -92,7 +96,7 @@ fn no_call_with_a_limit_writes_to_a_slow_disk_itself() {
     let disk = Disk::plain();
     let options = disk.options().ring_bytes(256 << 10).when_full(WhenFull::BlockFor(LIMIT));
     let log = options.flusher_thread(false).open().unwrap();
-    let path = log.stats().segment + ".lock";
+    let path = log.stats().unwrap().segment + ".lock";
     let lock = std::fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
     hold_the_sidecars_byte(&lock);
     let fail = ["-e", "inject=pwritev:delay_enter=1500000:when=1..2"];

@@ -64,14 +64,14 @@ fn a_changed_byte_in_a_mapped_file_is_refused_and_counted_and_the_others_arrive(
         let at = find(&std::fs::read(bed.ring()).unwrap(), &victim[..60]) + 30;
         change(&bed.ring(), at);
         log.flush(LONG).unwrap();
-        let s = log.stats();
+        let s = log.stats().unwrap();
         assert_eq!((s.counters.bad_checksums, s.counters.records), (1, 4), "large: {large}");
         let want: Vec<&String> = texts.iter().filter(|t| *t != victim).collect();
         assert!(bed.lines().iter().eq(want), "large: {large}");
         w.append(b"on it goes").unwrap();
         log.flush(LONG).unwrap();
         assert_eq!(bed.lines().last().unwrap(), "on it goes");
-        assert_eq!(log.stats().counters.bad_checksums, 1, "counted once");
+        assert_eq!(log.stats().unwrap().counters.bad_checksums, 1, "counted once");
     }
 }
 
@@ -118,8 +118,8 @@ fn random(seed: u64) -> impl FnMut() -> u64 {
 /// Copies of ring and log while threads write as fast as they can: the ring twice, the log in between.
 fn copies(bed: &Bed, log: &crlog::Log, pause: u64) -> [Vec<u8>; 3] {
     let early = std::fs::read(bed.ring()).unwrap();
-    let done = log.stats().counters.records;
-    until(LONG, "the ring to go on", || log.stats().counters.records > done + pause);
+    let done = log.stats().unwrap().counters.records;
+    until(LONG, "the ring to go on", || log.stats().unwrap().counters.records > done + pause);
     let text = std::fs::read(bed.log()).unwrap_or_default(); // a rotation may be under way
     [early, text, std::fs::read(bed.ring()).unwrap()]
 }
@@ -174,7 +174,7 @@ fn pages_of_different_ages_never_become_a_line_of_garbage() {
         let mut w = log.writer().unwrap();
         w.append(line("new", round as u64, 30).as_bytes()).unwrap();
         log.flush(LONG).unwrap_or_else(|e| panic!("round {round}: {e}"));
-        let s = log.stats();
+        let s = log.stats().unwrap();
         drop((w, log));
         let lines = bed.lines();
         for l in &lines {

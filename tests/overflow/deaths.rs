@@ -30,7 +30,9 @@ fn start_time(pid: i32) -> u64 {
 fn victim(place: &Place, log: &Log, role: &str) -> Role {
     let victim = place.child(role, "victim");
     if role == "write and stay" {
-        until(LONG, "its records", || log.stats().counters.records + log.stats().lag_records >= RECORDS);
+        until(LONG, "its records", || {
+            log.stats().unwrap().counters.records + log.stats().unwrap().lag_records >= RECORDS
+        });
     } else {
         until(LONG, "its stop", || victim.is_stopped());
     }
@@ -52,12 +54,12 @@ fn death(role: &str, unfinished: u64) {
         let mut victim = victim(&place, &log, role);
         let (pid, start) = (victim.pid(), start_time(victim.pid()));
         victim.kill();
-        until(LONG, "the report", || log.flush(LONG).is_ok() && !log.stats().deaths.is_empty());
+        until(LONG, "the report", || log.flush(LONG).is_ok() && !log.stats().unwrap().deaths.is_empty());
         // A flusher that comes after it does not tell it again.
         flusher.kill();
         let again = sidecar(&place, &log);
         log.flush(LONG).unwrap();
-        let s = log.stats();
+        let s = log.stats().unwrap();
         assert_eq!(s.deaths.len(), 1, "{:?}", s.deaths);
         let d = &s.deaths[0];
         assert_eq!((d.pid as i32, d.start, d.name.as_str()), (pid, start, "victim"));

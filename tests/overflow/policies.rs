@@ -23,7 +23,7 @@ fn fill(w: &mut Writer) -> u64 {
 fn waiting(log: &Log, severity: Severity) -> std::thread::JoinHandle<Result<(), AppendError>> {
     let mut w = log.writer().unwrap();
     let call = std::thread::spawn(move || w.log(severity, b"waited 0"));
-    let blocked = |log: &Log| log.stats().producers[0].blocked;
+    let blocked = |log: &Log| log.stats().unwrap().producers[0].blocked;
     let before = blocked(log);
     std::thread::sleep(Duration::from_millis(200));
     assert!(!call.is_finished(), "a {severity} record did not wait");
@@ -63,7 +63,7 @@ fn each_severity_has_its_own_policy() {
         call.join().unwrap().unwrap();
     }
     log.flush(LONG).unwrap();
-    assert_eq!(log.stats().drops, [2, 1, 0, 0, 0, 0]);
+    assert_eq!(log.stats().unwrap().drops, [2, 1, 0, 0, 0, 0]);
     drop((w, flusher, log));
     let lines = place.lines();
     assert_eq!(lines.iter().filter(|l| l.starts_with("fill ")).count() as u64, taken);
@@ -77,7 +77,7 @@ fn warnings_and_errors_use_the_reserve_when_others_are_refused() {
     let flusher = stopped_sidecar(&place, &log);
     let mut w = log.writer().unwrap();
     fill(&mut w);
-    let free = log.stats().chunks - log.stats().chunks_in_use;
+    let free = log.stats().unwrap().chunks - log.stats().unwrap().chunks_in_use;
     assert_eq!(free, 4, "the reserve is free");
     let mut urgent = 0;
     for severity in [Severity::Warn, Severity::Error, Severity::Critical] {
@@ -90,11 +90,11 @@ fn warnings_and_errors_use_the_reserve_when_others_are_refused() {
             }
         }
     }
-    let s = log.stats();
+    let s = log.stats().unwrap();
     assert!(s.chunks - s.chunks_in_use <= 1, "{} chunks are free", s.chunks - s.chunks_in_use);
     // The reserve has an end, too.
     until(LONG, "a full reserve", || w.log(Severity::Error, &[b'e'; 1000]) == Err(AppendError::Full));
-    assert_eq!(log.stats().drops[4], 1);
+    assert_eq!(log.stats().unwrap().drops[4], 1);
     flusher.signal(libc::SIGCONT);
     log.flush(LONG).unwrap();
     drop((w, flusher, log));
@@ -116,7 +116,7 @@ fn a_reserve_can_be_changed_while_the_ring_is_full() {
     until(LONG, "a call that waited", || call.is_finished());
     call.join().unwrap().unwrap();
     assert!(log.set_reserve_bytes(129 * KIB).is_err(), "more than half of the ring");
-    assert_eq!(log.stats().live.reserve_bytes, 0);
+    assert_eq!(log.stats().unwrap().live.reserve_bytes, 0);
     drop((w, flusher, log));
     assert!(place.lines().contains(&"waited 0".to_owned()));
 }
@@ -136,7 +136,7 @@ fn a_changed_policy_ends_the_waiting_of_calls() {
         assert_eq!(call.join().unwrap(), Err(AppendError::Full));
     }
     assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
-    assert_eq!(log.stats().drops, [1, 0, 4, 0, 0, 0]);
+    assert_eq!(log.stats().unwrap().drops, [1, 0, 4, 0, 0, 0]);
     assert!(flusher.is_stopped());
 }
 
@@ -150,11 +150,11 @@ fn write_through_drains_by_itself_when_nobody_flushes_and_drop_does_not() {
         .unwrap();
     let mut w = log.writer().unwrap();
     let taken = fill(&mut w);
-    assert_eq!((log.stats().counters.records, log.stats().drops[0]), (0, 1));
+    assert_eq!((log.stats().unwrap().counters.records, log.stats().unwrap().drops[0]), (0, 1));
     for i in 0..10_000 {
         w.append(format!("through {i} {:0>100}", 0).as_bytes()).unwrap();
     }
-    let s = log.stats();
+    let s = log.stats().unwrap();
     assert!(s.counters.records > taken, "{} records are in the file", s.counters.records);
     assert_eq!((s.flusher, s.drops[2]), (None, 0), "nobody stays to flush, nothing is dropped");
     drop((w, log));

@@ -63,7 +63,10 @@ fn look(options: Options) -> Seen {
     let first = log.stats();
     std::thread::sleep(APART);
     let apart = begun.elapsed();
-    Seen::Twice(Box::new([first, log.stats()]), apart)
+    match (first, log.stats()) {
+        (Ok(first), Ok(second)) => Seen::Twice(Box::new([first, second]), apart),
+        (Err(e), _) | (_, Err(e)) => Seen::Refused(e.to_string()),
+    }
 }
 
 fn may_write(path: &Path) -> bool {

@@ -295,7 +295,7 @@ impl Job {
         let Job { config, verbose, control, console } = self;
         let mut sidecar = config.options().sidecar().map_err(|e| e.to_string())?;
         opened();
-        for difference in sidecar.differences() {
+        for difference in sidecar.differences().map_err(|e| e.to_string())? {
             say(console, &config, &format!("warning: the log is open already: {difference}"));
         }
         let mut repeats = Repeats::default();
@@ -369,15 +369,15 @@ mod tests {
         let path = dir.path().join("a");
         let mut crew = Tested::new(dir.path(), "");
         let log = Options::new(&path).ring_bytes(1024 * KIB).open().unwrap();
-        let before = log.stats().live.reserve_bytes;
+        let before = log.stats().unwrap().live.reserve_bytes;
         crew.reload("reserve = \"96 KiB\"");
         crew.reload("reserve = \"128 KiB\"\nverbose = true");
-        assert_eq!(log.stats().live.reserve_bytes, before);
+        assert_eq!(log.stats().unwrap().live.reserve_bytes, before);
         assert!(crew.crew.members[0].verbose.load(Relaxed));
         crew.open();
-        assert_eq!(log.stats().live.reserve_bytes, 128 * KIB);
+        assert_eq!(log.stats().unwrap().live.reserve_bytes, 128 * KIB);
         crew.reload("reserve = \"192 KiB\"");
-        assert_eq!(log.stats().live.reserve_bytes, 192 * KIB, "at once when it is open");
+        assert_eq!(log.stats().unwrap().live.reserve_bytes, 192 * KIB, "at once when it is open");
     }
 
     #[test]
@@ -385,7 +385,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a");
         let log = Options::new(&path).open().unwrap();
-        let has = |name: &str| log.settings().into_iter().find(|(key, _)| *key == name).unwrap().1;
+        let has = |name: &str| log.settings().unwrap().into_iter().find(|(key, _)| *key == name).unwrap().1;
         let mut crew = Tested::new(dir.path(), "");
         crew.open();
         let numbered = "names = \"numbered\"\nbackups = 3";
@@ -410,9 +410,9 @@ mod tests {
         let mut crew = Tested::new(dir.path(), "");
         crew.open();
         crew.reload("backups = 7\nmode = \"0600\"");
-        assert_eq!(log.stats().backups, 7);
+        assert_eq!(log.stats().unwrap().backups, 7);
         crew.reload("");
-        assert_eq!(log.settings().iter().find(|(key, _)| *key == "mode").unwrap().1, "0640");
+        assert_eq!(log.settings().unwrap().iter().find(|(key, _)| *key == "mode").unwrap().1, "0640");
         let line = [b'x'; 79];
         let mut w = log.writer().unwrap();
         (0..3).for_each(|_| w.append(&line).unwrap());
@@ -428,9 +428,9 @@ mod tests {
         let mut crew = Tested::new(dir.path(), "");
         crew.open();
         crew.reload("backups = 3\nsegment = \"elsewhere\"");
-        assert_eq!(log.stats().backups, 3);
+        assert_eq!(log.stats().unwrap().backups, 3);
         crew.reload("backups = 4\nsegment = \"elsewhere\"");
-        assert_eq!(log.stats().backups, 4);
+        assert_eq!(log.stats().unwrap().backups, 4);
         assert!(!dir.path().join("elsewhere").exists());
     }
 

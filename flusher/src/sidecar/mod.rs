@@ -140,7 +140,7 @@ pub fn run(options: Options, told: Told, console: Console) -> Result<u8, Failure
     crlog::Sidecar::explain_bus_errors()
         .map_err(|e| Failure::failed(format!("signals cannot be handled: {e}")))?;
     let mut sidecar = options.sidecar().map_err(Failure::failed)?;
-    tell_differences(console, &sidecar.differences());
+    tell_differences(console, &sidecar.differences().map_err(Failure::failed)?);
     let mut repeats = Repeats::default();
     sidecar.on_event(move |event| {
         if weight(&event) >= told

@@ -126,7 +126,7 @@ pub fn run(
         silence: Silence::new(begun),
         moving: (0, begun),
     };
-    let seen = |failure| Broken { failure, stats: Some(Box::new(log.stats())) };
+    let seen = |failure| Broken { failure, stats: log.stats().ok().map(Box::new) };
     while begun.elapsed() < time {
         if interrupted.load(Ordering::Relaxed) {
             return Err(Failure {
@@ -252,7 +252,7 @@ impl Round<'_> {
             || self.herd.running().is_empty();
         self.silence.look(progress, waived, now);
         if self.takeovers.waiting()
-            && let Some(flusher) = self.log.stats().flusher
+            && let Some(flusher) = self.log.stats().ok().and_then(|stats| stats.flusher)
         {
             self.takeovers.seen(flusher.epoch, Instant::now());
         }
@@ -294,7 +294,7 @@ impl Round<'_> {
         self.log
             .flush(PATIENCE)
             .map_err(|e| Failure::failed(format!("the ring is not drained at the end: {e}")))?;
-        let stats = self.log.stats();
+        let stats = self.log.stats().map_err(Failure::failed)?;
         if stats.lag_records != 0 || stats.counters.corrupt_chunks + stats.counters.lost_corrupt != 0 {
             return Err(Failure::failed(format!(
                 "{} records are left in the ring, {} chunks are corrupt, {} records lost by that",
@@ -330,7 +330,7 @@ impl Drop for Round<'_> {
 /// The segment of a broken round is nobody's any more.
 pub fn clean_up(script: &Script) {
     if let Ok(log) = script.plan.share.options("crlog soak").flusher_thread(false).open() {
-        let segment = log.stats().segment;
+        let segment = log.stats().map(|stats| stats.segment).unwrap_or_default();
         let _ = log.flush(Duration::from_secs(5));
         drop(log);
         if Path::new(&segment).exists() {

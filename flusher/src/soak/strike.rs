@@ -29,10 +29,9 @@ impl Round<'_> {
             Fault::SidecarComes => Ok(self.sidecars(1)),
             Fault::SidecarGoes => Ok(self.sidecars(-1)),
             Fault::DiskFull => self.fill_disk(),
-            Fault::RotateAsked if self.may_ask_for_rotation() => Ok({
-                self.log.request_rotation();
-                true
-            }),
+            Fault::RotateAsked if self.may_ask_for_rotation() => {
+                self.log.request_rotation().map(|()| true).map_err(Failure::failed)
+            }
             Fault::RotateSignal if self.may_ask_for_rotation() => {
                 let sent = self.herd.signal_sidecars(Signal::USR1);
                 // Each of them asks.
@@ -40,10 +39,7 @@ impl Round<'_> {
                 Ok(sent > 0)
             }
             Fault::RotateAsked | Fault::RotateSignal => Ok(false),
-            Fault::Reopen => Ok({
-                self.log.request_reopen();
-                true
-            }),
+            Fault::Reopen => self.log.request_reopen().map(|()| true).map_err(Failure::failed),
             Fault::LogMoved => self.move_log(),
             Fault::LogTruncated => self.copy_and_truncate(),
             Fault::Stat => self.run_stat(),
@@ -90,7 +86,7 @@ impl Round<'_> {
 
     pub(super) fn kill_producer(&mut self, place: usize) {
         let pid = self.herd.pid(place);
-        let flusher = self.log.stats().flusher.filter(|f| Some(f.pid) == pid);
+        let flusher = self.log.stats().ok().and_then(|stats| stats.flusher).filter(|f| Some(f.pid) == pid);
         self.herd.kill(place);
         if let Some(flusher) = flusher {
             self.tally.count(Fault::KillFlusher, 1);
@@ -102,7 +98,7 @@ impl Round<'_> {
         if self.takeovers.waiting() {
             return false;
         }
-        let Some(flusher) = self.log.stats().flusher else { return false };
+        let Some(flusher) = self.log.stats().ok().and_then(|stats| stats.flusher) else { return false };
         let at = Instant::now();
         let killed = self.herd.kill_pid(flusher.pid) || self.brood.kill_pid(flusher.pid);
         if killed {
@@ -124,7 +120,7 @@ impl Round<'_> {
         if self.stopped.is_some() || self.takeovers.waiting() {
             return false;
         }
-        let Some(flusher) = self.log.stats().flusher else { return false };
+        let Some(flusher) = self.log.stats().ok().and_then(|stats| stats.flusher) else { return false };
         let is_ours = self.signal(flusher.pid, Signal::STOP);
         if !is_ours {
             return false;
@@ -134,8 +130,12 @@ impl Round<'_> {
         while !is_stopped(flusher.pid) && begun.elapsed() < Duration::from_secs(1) {
             std::thread::sleep(Duration::from_micros(50));
         }
-        let still =
-            self.log.stats().flusher.is_some_and(|f| (f.pid, f.epoch) == (flusher.pid, flusher.epoch));
+        let still = self
+            .log
+            .stats()
+            .ok()
+            .and_then(|stats| stats.flusher)
+            .is_some_and(|f| (f.pid, f.epoch) == (flusher.pid, flusher.epoch));
         if !still || !is_stopped(flusher.pid) {
             self.let_go();
         }

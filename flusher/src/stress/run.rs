@@ -182,7 +182,7 @@ impl Round<'_> {
         let progress = self.herd.progress();
         self.silence.look(progress, nobody, Instant::now());
         if self.takeovers.waiting()
-            && let Some(flusher) = self.log.stats().flusher
+            && let Some(flusher) = self.log.stats().ok().and_then(|stats| stats.flusher)
         {
             self.takeovers.seen(flusher.epoch, Instant::now());
         }
@@ -213,7 +213,7 @@ impl Round<'_> {
 
     fn kill_producer(&mut self, place: usize) {
         let pid = self.herd.pid(place);
-        let flusher = self.log.stats().flusher.filter(|f| Some(f.pid) == pid);
+        let flusher = self.log.stats().ok().and_then(|stats| stats.flusher).filter(|f| Some(f.pid) == pid);
         self.herd.kill(place);
         self.blows.producers_killed += 1;
         if let Some(flusher) = flusher {
@@ -227,7 +227,7 @@ impl Round<'_> {
         if self.takeovers.waiting() {
             return;
         }
-        let Some(flusher) = self.log.stats().flusher else { return };
+        let Some(flusher) = self.log.stats().ok().and_then(|stats| stats.flusher) else { return };
         let at = Instant::now();
         if self.herd.kill_pid(flusher.pid) {
             self.blows.flushers_killed += 1;
@@ -245,7 +245,7 @@ impl Round<'_> {
             .log
             .flush(PATIENCE)
             .map_err(|e| Failure::failed(format!("the ring is not drained at the end: {e}")));
-        let stats = self.log.stats();
+        let stats = self.log.stats().map_err(Failure::failed)?;
         undrained?;
         self.herd.finish_sidecars(PATIENCE)?;
         let outcome = Outcome {

@@ -73,7 +73,7 @@ pub fn main(args: &ZmqPullArgs, console: Console) -> Result<u8, Failure> {
         Interrupt::new().map_err(|e| Failure::failed(format!("signals cannot be handled: {e}")))?;
     let listeners = args.bind.iter().map(listener::Listener::bind).collect::<Result<Vec<_>, _>>()?;
     let log = args.log.options("crlog zmq-pull")?.open().map_err(Failure::failed)?;
-    tell_differences(console, &log.differences());
+    tell_differences(console, &log.differences().map_err(Failure::failed)?);
     let appender = Appender::new(&log, args.severity, &interrupt)?;
     let mut server = server::Server::new(listeners, appender, log.record_bytes_max(), console);
     let served = server.serve(&interrupt);

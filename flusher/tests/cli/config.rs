@@ -68,7 +68,7 @@ impl Site {
     }
 
     fn stats(&self, log: &str) -> Option<crlog::Stats> {
-        Options::new(self.log(log)).attach().ok().map(|open| open.stats())
+        Options::new(self.log(log)).attach().ok().map(|open| open.stats().unwrap())
     }
 
     fn flusher(&self, log: &str) -> Option<crlog::FlusherInfo> {
@@ -254,18 +254,18 @@ fn hup_changes_what_can_be_changed_and_says_when_the_rest_takes_effect() {
     let site = Site::new("ring_size = \"1 MiB\"\nbackups = 1\nLOG a\nLOG b");
     let mut sidecar = site.at_work("", &["a", "b"]);
     let log = Options::new(site.log("a")).flusher_thread(false).open().unwrap();
-    assert_eq!(log.stats().live.when_full, [WhenFull::Block; 6]);
+    assert_eq!(log.stats().unwrap().live.when_full, [WhenFull::Block; 6]);
     site.write("ring_size = \"1 MiB\"\nbackups = 3\nescape = \"lines\"\nwhen_full = \"drop\"\nLOG a\nwhen_full.error = \"block\"\nreserve = \"100 kB\"\nLOG b");
     sidecar.signal(Signal::HUP);
-    eventually("it is changed", || log.stats().live.reserve_bytes == 112 * KIB);
+    eventually("it is changed", || log.stats().unwrap().live.reserve_bytes == 112 * KIB);
     let policies =
         [WhenFull::Drop, WhenFull::Drop, WhenFull::Drop, WhenFull::Drop, WhenFull::Block, WhenFull::Drop];
-    assert_eq!(log.stats().live.when_full, policies);
+    assert_eq!(log.stats().unwrap().live.when_full, policies);
     site.until_said("b: escape takes effect when all processes of the log have ended");
     site.until_said("a: escape takes effect when all processes of the log have ended");
     site.until_said("a: backups = 3 holds now");
     site.until_said("b: backups = 3 holds now");
-    assert_eq!(log.stats().backups, 3);
+    assert_eq!(log.stats().unwrap().backups, 3);
     site.until_said("a: reserve = 100000 holds now");
     site.until_said("b: when_full = \"drop\" holds now");
     assert_eq!(site.said().lines().count(), 7, "{}", site.said());
@@ -273,13 +273,13 @@ fn hup_changes_what_can_be_changed_and_says_when_the_rest_takes_effect() {
     sidecar.signal(Signal::HUP);
     site.until_said("a: backups takes effect when all processes of the log have ended");
     site.until_said("b: when_full = \"block\" holds now");
-    assert_eq!((log.stats().backups, log.stats().live.reserve_bytes), (3, 112 * KIB));
+    assert_eq!((log.stats().unwrap().backups, log.stats().unwrap().live.reserve_bytes), (3, 112 * KIB));
     site.write("ring_size = \"1 MiB\"\nbackups = 3\nLOG a\nreserve = \"600 KiB\"\nLOG b");
     let refused = "the configuration is refused as a whole, what held before goes on";
     sidecar.signal(Signal::HUP);
     site.until_said(refused);
     site.until_said("crlog.toml:6: ring_size and reserve: a reserve of 614400 bytes is not possible");
-    assert_eq!(log.stats().live.reserve_bytes, 112 * KIB);
+    assert_eq!(log.stats().unwrap().live.reserve_bytes, 112 * KIB);
     drop(log);
     end(sidecar, 0);
 }
@@ -379,8 +379,8 @@ fn the_plain_form_obeys_the_environment() {
     let mut sidecar = Running::spawn(&mut command);
     place.until("it is at work", |s| s["flusher"]["sidecar"] == true);
     let log = Options::new(place.log()).max_bytes(1000).backups(2).flusher_thread(false).open().unwrap();
-    assert_eq!(log.differences(), []);
-    assert_eq!(Options::new(place.log()).max_bytes(7).attach().unwrap().differences().len(), 1);
+    assert_eq!(log.differences().unwrap(), []);
+    assert_eq!(Options::new(place.log()).max_bytes(7).attach().unwrap().differences().unwrap().len(), 1);
     drop(log);
     sidecar.signal(Signal::TERM);
     let said = stderr(&sidecar.end(b""));

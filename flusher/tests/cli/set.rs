@@ -35,7 +35,7 @@ fn it_says_what_was_and_what_is_and_changes_only_what_was_asked_for() {
     want.push("reserve 114688 bytes (was 65536 bytes)".into());
     want.extend(others("9 (was 10)", "batch (was none)"));
     assert_eq!(changed, want);
-    let live = log.stats().live;
+    let live = log.stats().unwrap().live;
     assert_eq!(live.when_full[2], crlog::WhenFull::BlockFor(Duration::from_millis(250)));
     assert_eq!((live.when_full[5], live.reserve_bytes), (crlog::WhenFull::Drop, 114_688));
     let s = place.stat().unwrap();
@@ -46,10 +46,10 @@ fn it_says_what_was_and_what_is_and_changes_only_what_was_asked_for() {
 fn a_reserve_that_is_not_possible_changes_nothing() {
     let place = Place::new();
     let log = Options::new(place.log()).ring_bytes(1024 * KIB).open().unwrap();
-    let before = log.stats().live;
+    let before = log.stats().unwrap().live;
     let output = place.run(CRLOG, "set --when-full drop --reserve 600KiB", b"");
     assert_ended(&output, 1, "at most half of the ring");
-    assert_eq!(log.stats().live, before);
+    assert_eq!(log.stats().unwrap().live, before);
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn a_call_that_waits_for_a_stopped_flusher_is_freed_by_it() {
         unreachable!("the ring has an end");
     });
     // All but the reserve, which is one chunk of sixteen.
-    eventually("the ring is full", || log.stats().chunks_in_use == 15);
+    eventually("the ring is full", || log.stats().unwrap().chunks_in_use == 15);
     std::thread::sleep(Duration::from_millis(100));
     assert!(!call.is_finished());
     said(&place, "set --when-full info=drop");

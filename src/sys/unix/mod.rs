@@ -45,7 +45,9 @@ pub use process::{
     boot_id, monotonic_ns, own_start_time, pid, pid_namespace, process_gone, program_name, unix_ns, user,
     uuid,
 };
-pub use signal::{SizeLimitIsAnError, at_exit, block_signals, explain_bus_errors, stop_myself};
+pub use signal::{
+    SizeLimitIsAnError, at_exit, block_signals, explain_bus_errors, may_be_in_a_signal_handler, stop_myself,
+};
 pub use wait::full_barrier_everywhere;
 pub use watch::Watch;
 

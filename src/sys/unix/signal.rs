@@ -131,3 +131,29 @@ extern "C" fn bus_error(signal: libc::c_int, info: *mut libc::siginfo_t, _contex
         }
     }
 }
+
+/// False only on proof that the calling thread is in no signal handler: it blocks no signal, is on no alternate stack, and
+/// no handler of the process is one that may be interrupted by its own signal (`SA_NODEFER`). (A handler that unblocks
+/// signals by itself is not noticed.) Async-signal-safe.
+pub fn may_be_in_a_signal_handler() -> bool {
+    // SAFETY: all zeros are valid values of these plain structures, which the calls overwrite; null stands for "no
+    // change", so that they only ask.
+    unsafe {
+        let mut mask: libc::sigset_t = zeroed();
+        if libc::pthread_sigmask(libc::SIG_BLOCK, std::ptr::null(), &raw mut mask) != 0 {
+            return true;
+        }
+        let mut stack: libc::stack_t = zeroed();
+        if libc::sigaltstack(std::ptr::null(), &raw mut stack) != 0 || stack.ss_flags & libc::SS_ONSTACK != 0
+        {
+            return true;
+        }
+        (1..=libc::SIGRTMAX()).any(|signal| {
+            let mut action: libc::sigaction = zeroed();
+            // The library's own two signals cannot be asked about.
+            let known = libc::sigaction(signal, std::ptr::null(), &raw mut action) == 0;
+            libc::sigismember(&raw const mask, signal) == 1
+                || (known && action.sa_flags & libc::SA_NODEFER != 0)
+        })
+    }
+}
