@@ -5,12 +5,14 @@ use crate::election;
 use crate::error::OpenError;
 use crate::flush::{Flusher, Hooks, Kind, Wish, close_index, is_dead};
 use crate::hook::Hook;
-use crate::options::{Compression, Config, Live, Options, PROCESSES_MAX, Rotator};
+use crate::options::{Compression, Config, Live, Options, PROCESSES_MAX, Rotator, panic_text};
 use crate::ring::layout::{Geometry, Phase, SlotPhase, SlotWord, State, gate, slot, word};
+use crate::ring::look;
 use crate::ring::mem::Mem;
 use crate::ring::reclaim::{Identity, deregister, occupant, register};
 use crate::segment::{self, Departure, Segment, SegmentSpec};
 use crate::sys::{self, Epoch, FileError, LockFile, Mapping, SizeLimitIsAnError, Watch, byte};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicI32};
@@ -440,7 +442,18 @@ impl Attached {
         }
         let _limit = SizeLimitIsAnError::new();
         let mut deaf = |_| {};
-        turn(&mut Flusher::take_over(self, &lock, Kind::Helper, &mut deaf))
+        // Whatever went wrong in it, the next turn begins as after a kill; the host's call goes on.
+        let turn = || turn(&mut Flusher::take_over(self, &lock, Kind::Helper, &mut deaf));
+        catch_unwind(AssertUnwindSafe(turn)).unwrap_or_else(|panic| {
+            self.tell_panic(&*panic);
+            false
+        })
+    }
+
+    /// For people: a flusher of this process ended by a panic.
+    pub(crate) fn tell_panic(&self, panic: &(dyn std::any::Any + Send)) {
+        let text = format!("the flusher of process {} panicked: {}", sys::pid(), panic_text(panic));
+        crate::ring::fault::store(self.mem(), crate::flush::EIO, &text);
     }
 
     /// Notes why this process cannot become the flusher.
@@ -488,7 +501,8 @@ impl Attached {
             }
             self.ring();
             if sys::monotonic_ns() >= deadline {
-                return false;
+                // Nothing waits: then there is nothing to wait for either.
+                return look::lag(mem, self.geometry).records == 0;
             }
             if mem.wait(word::SWEEPS, now as u32, wait) {
                 continue;

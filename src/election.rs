@@ -12,8 +12,9 @@
 //! handle do not exclude each other.
 
 use crate::attached::{Attached, Watcher};
-use crate::flush::{Flusher, Kind, Wish};
+use crate::flush::{Flusher, Hooks, Kind, Wish};
 use crate::sys::{Epoch, FileId, LockFile, byte};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
@@ -144,14 +145,13 @@ fn candidate(seat: &Seat, lock: &LockFile) -> std::io::Result<()> {
     let (mut gives_way, mut hooks) = (false, None);
     if turn.is_some() {
         let _watcher = Watcher::start(&at);
-        let mut deaf = |_| {};
         hooks = at.hooks();
-        let mut flusher = Flusher::take_over(&at, lock, Kind::Thread, &mut deaf);
-        flusher.packs(Arc::downgrade(&at));
-        flusher.runs(hooks.as_mut(), Arc::downgrade(&at));
-        flusher.run(&mut || at.wish(lock));
-        flusher.give_hooks_up();
-        gives_way = flusher.gives_way();
+        // Whatever went wrong in it, the next turn begins as after a kill. This thread lets others have it first.
+        let flush = || flush(&at, lock, hooks.as_mut());
+        gives_way = catch_unwind(AssertUnwindSafe(flush)).unwrap_or_else(|panic| {
+            at.tell_panic(&*panic);
+            true
+        });
     }
     let done = lock.unlock(byte::FLUSHER);
     drop(turn);
@@ -163,6 +163,17 @@ fn candidate(seat: &Seat, lock: &LockFile) -> std::io::Result<()> {
         std::thread::sleep(PAUSE);
     }
     done
+}
+
+/// One turn; true if this process met a limit of its own.
+fn flush(at: &Arc<Attached>, lock: &LockFile, hooks: Option<&mut Hooks>) -> bool {
+    let mut deaf = |_| {};
+    let mut flusher = Flusher::take_over(at, lock, Kind::Thread, &mut deaf);
+    flusher.packs(Arc::downgrade(at));
+    flusher.runs(hooks, Arc::downgrade(at));
+    flusher.run(&mut || at.wish(lock));
+    flusher.give_hooks_up();
+    flusher.gives_way()
 }
 
 /// While it lives, whoever detaches waits for this thread to drain.

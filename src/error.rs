@@ -1,7 +1,8 @@
 //! Errors, small and per operation. Each one's text is a line that says what to do.
 
 use crate::segment;
-use std::path::PathBuf;
+use crate::sys::Shown;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Why a log could not be opened.
@@ -12,7 +13,7 @@ pub enum OpenError {
     #[error("{0}")]
     Option(String),
     /// The path cannot be a log's.
-    #[error("cannot use {path} as a log file: {source}")]
+    #[error("cannot use {} as a log file: {}", named(path), without_name(path, source))]
     Path {
         /// The path.
         path: PathBuf,
@@ -59,6 +60,18 @@ pub enum OpenError {
         /// The log.
         path: PathBuf,
     },
+}
+
+/// The path; an empty one is seen, too.
+fn named(path: &Path) -> String {
+    if path.as_os_str().is_empty() { "\"\"".into() } else { Shown::from(path).to_string() }
+}
+
+/// The reason, without the path that it may begin with.
+fn without_name(path: &Path, source: &std::io::Error) -> String {
+    let why = source.to_string();
+    let name = format!("{}: ", Shown::from(path));
+    why.strip_prefix(&name).map_or_else(|| why.clone(), str::to_owned)
 }
 
 impl OpenError {

@@ -49,6 +49,7 @@ use keep::Keeper;
 pub(crate) use keep::limits_of;
 use pack::Packer;
 use shift::Shifter;
+pub(crate) use trouble::EIO;
 use trouble::Trouble;
 
 const MS: u64 = 1_000_000;

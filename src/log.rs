@@ -86,6 +86,11 @@ impl Core {
         self.attach()
     }
 
+    /// The last attachment, of this process or of its parent.
+    fn last(&self) -> Arc<Membership> {
+        Arc::clone(&self.current.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     fn attach(&self) -> Result<Arc<Membership>, OpenError> {
         let attached = Attached::new(&self.target, self.role, self.options.name.as_deref())?;
         Ok(Membership::new(attached))
@@ -109,7 +114,7 @@ impl Log {
         match LogFile::open(&at.0.log_path, at.0.config.rights(), Create::IfMissing) {
             Err(FileError::Io { source, .. }) if has_no_room(&source) => Ok(()),
             Err(e) => Err(segment::OpenError::from(e).into()),
-            Ok(_) => Ok(()),
+            Ok(file) => not_twice(&at.0, &file),
         }
     }
 
@@ -149,13 +154,13 @@ impl Log {
     /// Waits until everything that any process had written before this call is in the file.
     ///
     /// "In the file" means handed to the operating system; for the disk itself see
-    /// [`Fsync`](crate::Fsync).
+    /// [`Fsync`](crate::Fsync). [`Duration::ZERO`] asks whether it is so already.
     pub fn flush(&self, limit: Duration) -> Result<(), FlushError> {
         let at = self.core.membership().map_err(|e| detached(&e))?;
         if at.0.flush(limit) {
             return Ok(());
         }
-        Err(FlushError::Timeout { waited: limit, reason: reason(&at.0) })
+        Err(FlushError::Timeout { waited: limit, reason: reason(&at.0, limit) })
     }
 
     /// Waits until everything that any process had written before this call is on the disk, whatever
@@ -179,7 +184,7 @@ impl Log {
 
     /// Longest record that this log takes, in bytes, terminator included.
     pub fn record_bytes_max(&self) -> usize {
-        self.core.membership().map_or(0, |at| at.0.geometry.record_max())
+        self.core.membership().unwrap_or_else(|_| self.core.last()).0.geometry.record_max()
     }
 
     /// Which of the options asked for are not in force, because the log was already open.
@@ -227,7 +232,7 @@ impl Log {
         while mem.load(word::ROTATE_SERVED, Relaxed).wrapping_sub(asked) >= u64::MAX / 2 {
             at.ring();
             if deadline.is_some_and(|end| std::time::Instant::now() >= end) {
-                return Err(FlushError::Timeout { waited: limit, reason: reason(at) });
+                return Err(FlushError::Timeout { waited: limit, reason: reason(at, limit) });
             }
             if !at.has_flusher() {
                 at.help_for(limit < Duration::MAX);
@@ -314,7 +319,7 @@ impl Log {
         let g = at.geometry;
         let policy = at.configuration().0.policy;
         let lag = look::lag(mem, g);
-        let error = mem.load(word::FLUSHER_ERROR, Relaxed) as i32;
+        let (error, error_text) = fault(at).unzip();
         let file_bytes = match journal::read(mem).1 {
             Found::Cell(cell) => cell.end,
             _ => 0,
@@ -339,7 +344,8 @@ impl Log {
             drops_told: sum(at, |slot| reported(mem, g, slot)),
             deaths: deaths(mem).1.into_iter().map(death_info).collect(),
             live: Live::read(mem),
-            error: (error != 0).then_some(error),
+            error,
+            error_text,
             max_bytes: policy.max_bytes,
             backups: policy.backups,
             file_bytes,
@@ -366,13 +372,26 @@ impl Options {
 impl NotSynced {
     pub(crate) fn tell(self, at: &Attached, waited: Duration) -> FlushError {
         match self {
-            NotSynced::Late => FlushError::Timeout { waited, reason: reason(at) },
+            NotSynced::Late => FlushError::Timeout { waited, reason: reason(at, waited) },
             NotSynced::Refused => {
                 let errno = at.mem().load(word::SYNC_ERROR, Relaxed) as i32;
                 FlushError::Disk { reason: std::io::Error::from_raw_os_error(errno).to_string() }
             }
         }
     }
+}
+
+/// A file with two names is two logs to crlog, of which only one can write it: refused while the other one does.
+fn not_twice(at: &Attached, file: &LogFile) -> Result<(), OpenError> {
+    let elsewhere = |file: &LogFile| {
+        file.names().is_ok_and(|n| n > 1) && file.is_owned_by_other().unwrap_or(false) && !at.has_flusher()
+    };
+    // A flusher of this log that ends at this moment lets go of the file before its lock.
+    if !elsewhere(file) || !elsewhere(file) {
+        return Ok(());
+    }
+    let why = "it has another name (a hard link), under which another log writes it: use one name for both";
+    Err(OpenError::Path { path: at.log_path.clone(), source: std::io::Error::other(why) })
 }
 
 fn detached(e: &OpenError) -> FlushError {
@@ -383,13 +402,25 @@ fn has_no_room(e: &std::io::Error) -> bool {
     matches!(e.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
 }
 
-pub(crate) fn reason(at: &Attached) -> String {
-    let errno = at.mem().load(word::FLUSHER_ERROR, Relaxed) as i32;
-    if errno != 0 {
-        let why = std::io::Error::from_raw_os_error(errno);
+/// Errno and text of the flusher's last failed action.
+fn fault(at: &Attached) -> Option<(i32, String)> {
+    let (errno, text) = crate::ring::fault::load(at.mem())?;
+    let text = if text.is_empty() { std::io::Error::from_raw_os_error(errno).to_string() } else { text };
+    Some((errno, text))
+}
+
+/// Shorter waits say nothing about a flusher: a sweep begun before may take as long.
+const TELLING: Duration = Duration::from_millis(200);
+
+/// Why a wait of this length was in vain.
+pub(crate) fn reason(at: &Attached, waited: Duration) -> String {
+    if let Some((_, why)) = fault(at) {
         return format!("the flusher cannot write {}: {why}", at.log_path.display());
     }
     match flusher(at) {
+        Some(f) if waited < TELLING => {
+            format!("process {} flushes, and had no time to: wait longer, or again", f.pid)
+        }
         Some(f) => {
             format!("process {} flushes, but does not get on: it is stopped, or the disk is slow", f.pid)
         }

@@ -1,6 +1,7 @@
 //! What a log is to be: plain data, checked once, when it is opened.
 
 mod config;
+mod rotator;
 
 use crate::close::EndOptions;
 use crate::error::OpenError;
@@ -17,7 +18,6 @@ use crate::rotate::{Names, Naming, Policy, Scheme, SizeRule};
 use crate::sys::{self, Owner, SegmentKind};
 use crate::writer::Severity;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -26,6 +26,8 @@ pub use config::Live;
 pub use config::hostile;
 pub(crate) use config::{Config, Keep};
 use config::{NOBODY, TEXTS_MAX, nanos};
+pub use rotator::Rotator;
+pub(crate) use rotator::panic_text;
 
 /// Bytes of a kibibyte.
 pub const KIB: u64 = 1024;
@@ -70,40 +72,6 @@ pub enum OnStart {
     Rotate,
     /// It is emptied first: what was in it is gone. Records that a killed process has left in memory, and what it had written, stay.
     Truncate,
-}
-
-/// Puts the full log file (the first path) away under the name of its archive (the second): moves it, packs it, or takes it elsewhere.
-/// When it returns `Ok`, the first path must be free. It is called by the thread that flushes, so nothing is
-/// written meanwhile; it must not wait for the log. If its process is killed in it, the next flusher goes on as with a file that somebody else
-/// moved: what the function left half-made stays.
-#[derive(Clone)]
-pub struct Rotator(Arc<Rotate>);
-
-type Rotate = dyn Fn(&Path, &Path) -> std::io::Result<()> + Send + Sync;
-
-impl Rotator {
-    /// From a function.
-    pub fn new(rotate: impl Fn(&Path, &Path) -> std::io::Result<()> + Send + Sync + 'static) -> Rotator {
-        Rotator(Arc::new(rotate))
-    }
-
-    pub(crate) fn rotate(&self, log: &Path, archive: &Path) -> std::io::Result<()> {
-        if std::fs::symlink_metadata(archive).is_ok() {
-            return Err(std::io::ErrorKind::AlreadyExists.into());
-        }
-        (self.0)(log, archive)?;
-        match std::fs::symlink_metadata(log) {
-            Ok(_) => Err(std::io::Error::other("the rotator has left the file under its name")),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            Err(e) => Err(e),
-        }
-    }
-}
-
-impl std::fmt::Debug for Rotator {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Rotator")
-    }
 }
 
 /// What a call does when the ring is full because records come faster than the disk takes them.

@@ -137,7 +137,7 @@ fn unwritten(at: &Attached) -> RecoverError {
     RecoverError::Unwritten {
         path: at.log_path.clone(),
         records: lag(at.mem(), at.geometry).records,
-        reason: reason(at),
+        reason: reason(at, std::time::Duration::MAX),
     }
 }
 

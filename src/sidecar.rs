@@ -8,6 +8,7 @@ use crate::options::{Difference, Options};
 use crate::ring::layout::word;
 use crate::ring::mem::Mem;
 use crate::sys::{self, LockFile, SizeLimitIsAnError, byte};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -122,9 +123,13 @@ impl Options {
 }
 
 impl Sidecar {
-    /// Calls `tell` with everything that is worth telling, from the thread that runs.
-    pub fn on_event(&mut self, tell: impl FnMut(Event) + Send + 'static) {
-        self.tell = Box::new(tell);
+    /// Calls `tell` with everything that is worth telling, from the thread that runs. A panic of it ends neither that
+    /// thread nor the flushing; it is called again with the next event.
+    pub fn on_event(&mut self, mut tell: impl FnMut(Event) + Send + 'static) {
+        self.tell = Box::new(move |event| {
+            // What there is to say of it, the host's own panic hook has said.
+            let _ = catch_unwind(AssertUnwindSafe(|| tell(event)));
+        });
     }
 
     /// Has this process say on standard error why it ends, if somebody truncates the segment under it: the

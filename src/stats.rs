@@ -47,8 +47,10 @@ pub struct Stats {
     pub deaths: Vec<DeathInfo>,
     /// What holds now of what can be changed while the log is open.
     pub live: Live,
-    /// Errno of the flusher's last failed action; `None` if all is well.
+    /// Errno of the flusher's last failed action, 5 (EIO) if there was none; `None` if all is well.
     pub error: Option<i32>,
+    /// What that action was and why it failed, in one line, such as what a [`Rotator`](crate::Rotator) has returned.
+    pub error_text: Option<String>,
     /// The limit of a file that is in force, 0 for none, and how many rotated files are kept.
     pub max_bytes: u64,
     /// See `max_bytes`.

@@ -11,6 +11,7 @@ use crate::ring::mem::Mem;
 use crate::ring::note::LEVEL_NAMES;
 use crate::sys::{self, Epoch};
 use crossbeam_utils::Backoff;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
 use std::sync::atomic::compiler_fence;
@@ -540,7 +541,8 @@ fn wait_for_room<T>(
             if !at.help_for(limit < Duration::MAX) {
                 at.ring();
             }
-            if interrupt.is_some_and(|asked| asked()) {
+            // A panic of the host's function ends the wait, too, and no more than that.
+            if interrupt.is_some_and(|asked| catch_unwind(AssertUnwindSafe(|| asked())).unwrap_or(true)) {
                 return Err(Denied::Error(AppendError::Interrupted));
             }
             wait = (wait * 2).min(WAIT_MAX);

@@ -20,7 +20,55 @@ fn a_path_that_cannot_be_a_log_is_refused() {
     refused(Options::new(place.path()), "directory");
     refused(Options::new(place.path().join("missing/app.log")), "missing");
     refused(Options::new("/proc/app.log"), "/proc");
-    refused(Options::new(""), "");
+    refused(Options::new(""), "cannot use \"\" as a log file: the path is empty: give the name of a file");
+    for (path, says) in [
+        ("missing/app.log", "cannot use missing/app.log as a log file: its directory does not exist"),
+        ("/", "cannot use / as a log file: names a directory, not a file"),
+        ("/tmp", "cannot use /tmp as a log file: is a directory"),
+    ] {
+        assert_eq!(Options::new(path).open().unwrap_err().to_string(), says);
+    }
+}
+
+#[test]
+fn second_name_of_open_log_is_refused_at_opening() {
+    let place = Place::new();
+    let other = place.path().join("other.log");
+    std::fs::write(place.log(), "old\n").unwrap();
+    std::fs::hard_link(place.log(), &other).unwrap();
+    let log = place.options().open().unwrap();
+    let mut w = log.writer().unwrap();
+    w.append(b"one").unwrap();
+    log.flush(Duration::from_secs(10)).unwrap();
+    // The same name again is the same log.
+    place.options().open().unwrap().writer().unwrap().append(b"two").unwrap();
+    refused(Options::new(&other), "use one name for both");
+    refused(Options::new(&other), "other.log");
+    drop((w, log));
+    let second = Options::new(&other).open().unwrap();
+    second.writer().unwrap().append(b"three").unwrap();
+    second.flush(Duration::from_secs(10)).unwrap();
+    refused(place.options(), "use one name for both");
+    drop(second);
+    assert_eq!(place.lines(), ["old", "one", "two", "three"]);
+}
+
+#[test]
+fn flush_without_time_says_whether_records_wait() {
+    let place = Place::new();
+    let log = place.options().open().unwrap();
+    let mut w = log.writer().unwrap();
+    w.append(b"one").unwrap();
+    log.flush(Duration::from_secs(10)).unwrap();
+    log.flush(Duration::ZERO).unwrap();
+    let late = (0..1000).find_map(|_| {
+        w.append(&[b'x'; 10_000]).unwrap();
+        log.flush(Duration::ZERO).err()
+    });
+    let text = late.unwrap().to_string();
+    assert!(text.contains("had no time to") && !text.contains("stopped"), "{text}");
+    common::until(Duration::from_secs(10), "the file", || log.flush(Duration::ZERO).is_ok());
+    assert_eq!(log.stats().unwrap().lag_records, 0);
 }
 
 #[test]

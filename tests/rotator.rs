@@ -83,3 +83,69 @@ fn a_rotator_may_take_files_away_altogether() {
     assert_eq!(std::fs::read_to_string(place.log()).unwrap(), "three\n");
     assert_eq!(log.stats().unwrap().counters.rotations, 2);
 }
+
+/// What the statistics say of a rotation that goes wrong by this rotator, again and again; nothing is lost.
+fn failing(rotator: Rotator) -> String {
+    let place = Place::new();
+    let log = place.options().max_bytes(100).backups(2).rotator(rotator).open().unwrap();
+    let mut w = log.writer().unwrap();
+    for i in 0..500 {
+        w.append(format!("record {i}").as_bytes()).unwrap();
+        if i % 100 == 0 {
+            std::thread::sleep(Duration::from_millis(120));
+        }
+    }
+    log.flush(LONG).unwrap();
+    let stats = log.stats().unwrap();
+    assert_eq!((stats.counters.takeovers, stats.counters.rotations), (1, 0), "the flusher stays the same");
+    match log.rotate(Duration::from_millis(300)) {
+        Err(crlog::FlushError::Timeout { reason, .. }) => {
+            let text = stats.error_text.as_deref().unwrap();
+            assert!(reason.contains(text), "{reason}");
+        }
+        other => panic!("{other:?}"),
+    }
+    drop((w, log));
+    let expected: Vec<String> = (0..500).map(|i| format!("record {i}")).collect();
+    assert_eq!(place.lines_now(), expected);
+    stats.error_text.unwrap()
+}
+
+#[test]
+fn rotator_that_panics_is_told_and_nothing_is_lost() {
+    let text = failing(Rotator::new(|_, _| panic!("no such {}", "tape")));
+    assert!(text.contains("the rotator panicked: no such tape"), "{text}");
+    let text = failing(Rotator::new(|_, _| std::panic::panic_any(7)));
+    assert!(text.contains("the rotator panicked: without a text"), "{text}");
+}
+
+#[test]
+fn error_of_rotator_is_told_in_its_own_words() {
+    let text = failing(Rotator::new(|_, _| Err(io::Error::other("the archive's tape\nis full"))));
+    assert!(text.contains("the archive's tape is full") && !text.contains("Input/output"), "{text}");
+    let text = failing(Rotator::new(|_, _| Err(io::Error::from_raw_os_error(28))));
+    assert!(text.contains("No space left on device"), "{text}");
+}
+
+#[test]
+fn listener_that_panics_ends_no_flusher() {
+    let place = Place::new();
+    let mut sidecar = place.options().max_bytes(100).backups(5).sidecar().unwrap();
+    let control = crlog::Control::default();
+    let told = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&told);
+    sidecar.on_event(move |_| {
+        counted.fetch_add(1, Relaxed);
+        panic!("a listener's own fault");
+    });
+    let steered = control.clone();
+    let flusher = std::thread::spawn(move || sidecar.run(&steered));
+    let log = place.options().flusher_thread(false).open().unwrap();
+    let mut w = log.writer().unwrap();
+    (0..50).for_each(|i| w.append(format!("record {i}").as_bytes()).unwrap());
+    log.flush(LONG).unwrap();
+    assert!(told.load(Relaxed) > 2 && log.stats().unwrap().counters.rotations > 2);
+    drop((w, log));
+    control.stop();
+    flusher.join().unwrap().unwrap();
+}

@@ -140,8 +140,8 @@ fn waits_for(log: &Log) -> String {
         show_bytes(stats.lag_bytes),
         stats.path.display()
     );
-    match (stats.error, &stats.flusher) {
-        (Some(errno), _) => format!("{lag}: {}", std::io::Error::from_raw_os_error(errno)),
+    match (stats.error_text, &stats.flusher) {
+        (Some(why), _) => format!("{lag}: {why}"),
         (None, Some(flusher)) => format!("{lag}; process {} writes it: is it stopped?", flusher.pid),
         (None, None) => format!("{lag}; no process writes it: start crlog-flusher"),
     }

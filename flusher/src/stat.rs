@@ -73,6 +73,7 @@ pub fn to_json(stats: &Stats) -> Value {
         "when_full": Severity::ALL.iter().zip(stats.live.when_full).map(|(s, p)| (s.to_string(), json!(show_when_full(p)))).collect::<serde_json::Map<_, _>>(),
         "reserve_bytes": stats.live.reserve_bytes,
         "error": stats.error,
+        "error_text": stats.error_text,
         "max_bytes": stats.max_bytes,
         "backups": stats.backups,
         "file_bytes": stats.file_bytes,
@@ -157,7 +158,11 @@ pub fn table(stats: &Stats, now: SystemTime) -> String {
         }
         None => "none".into(),
     };
-    let error = stats.error.map_or("none".into(), |e| std::io::Error::from_raw_os_error(e).to_string());
+    let error = match (&stats.error_text, stats.error) {
+        (Some(text), _) => text.clone(),
+        (None, Some(errno)) => std::io::Error::from_raw_os_error(errno).to_string(),
+        (None, None) => "none".into(),
+    };
     let lag = format!(
         "{} records, {} not yet in the file",
         show_count(stats.lag_records),

@@ -1,6 +1,7 @@
 //! What can go wrong with the file, and how it is told, counted and tried again.
 
 use super::{Event, Flusher, RETRY_MAX_NS, RETRY_MIN_NS};
+use crate::ring::fault;
 use crate::ring::layout::{Counter, word};
 use crate::ring::mem::Mem;
 use crate::ring::sweep::{Deposed, bump};
@@ -11,7 +12,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// Error numbers for troubles that are not the system's, for `stat` to show.
-pub(super) const EIO: i32 = 5;
+pub(crate) const EIO: i32 = 5;
 const EBUSY: i32 = 16;
 const EISDIR: i32 = 21;
 const EINVAL: i32 = 22;
@@ -55,7 +56,7 @@ impl Flusher<'_> {
             Trouble::Rotation(_) | Trouble::Deposed => return Failure::Other, // told where it happened
         };
         self.hampered |= matches!(errno, Some(EMFILE | EFBIG));
-        self.at.mem().store(word::FLUSHER_ERROR, errno.unwrap_or(EIO) as u64, Relaxed);
+        fault::store(self.at.mem(), errno.unwrap_or(EIO), &self.in_words(trouble).0);
         Failure::from(kind)
     }
 
@@ -67,10 +68,22 @@ impl Flusher<'_> {
     }
 
     pub(super) fn complain(&mut self, trouble: &Trouble, retry: Duration) {
+        let (what, errno) = self.in_words(trouble);
+        (self.tell)(Event::Error { what, errno, retry });
+    }
+
+    /// What failed, and the system's error number, 0 if there is none.
+    fn in_words(&self, trouble: &Trouble) -> (String, i32) {
         let path = self.at.log_path.display();
-        let (what, errno) = match trouble {
+        match trouble {
             Trouble::Io(doing, e) => (format!("cannot {doing} {path}: {e}"), e.raw_os_error().unwrap_or(0)),
             Trouble::File(e) => (e.to_string(), 0),
+            Trouble::Busy if self.has_two_names() => (
+                format!(
+                    "{path} has another name (a hard link), under which another log writes it: use one name for both"
+                ),
+                0,
+            ),
             Trouble::Busy => (
                 format!(
                     "{path} is being written by another flusher with another segment or lock directory: give all processes the same --segment and --lock-dir"
@@ -78,14 +91,17 @@ impl Flusher<'_> {
                 0,
             ),
             Trouble::Rotation(failure) => {
-                let errno = self.at.mem().load(word::FLUSHER_ERROR, Relaxed) as i32;
-                let why = io::Error::from_raw_os_error(errno);
-                let why = if errno == 0 { format!("{failure:?}") } else { why.to_string() };
+                // What failed was said where it happened.
+                let (errno, why) = fault::load(self.at.mem()).unwrap_or_else(|| (0, format!("{failure:?}")));
                 (format!("cannot rotate {path}: {why}; nothing is lost, it is tried again"), errno)
             }
             Trouble::Deposed => (format!("another process flushes {path}"), 0),
-        };
-        (self.tell)(Event::Error { what, errno, retry });
+        }
+    }
+
+    fn has_two_names(&self) -> bool {
+        let path = self.at.dir.join(self.live_name());
+        sys::dir::look(&path).is_ok_and(|seen| seen.is_some_and(|seen| seen.links > 1))
     }
 
     pub(super) fn recovered(&mut self) {

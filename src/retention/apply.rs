@@ -147,7 +147,7 @@ fn request(at: &Attached, adopt: bool, limit: Duration) -> Result<u16, FlushErro
         }
         at.ring();
         if deadline.is_some_and(|end| Instant::now() >= end) {
-            return Err(FlushError::Timeout { waited: limit, reason: reason(at) });
+            return Err(FlushError::Timeout { waited: limit, reason: reason(at, limit) });
         }
         if !at.has_flusher() {
             at.tend();

@@ -42,6 +42,12 @@ pub mod header {
 /// Where a configuration stands that was changed an odd number of times: a third page.
 pub const CONFIG_ODD: usize = 0x2000;
 
+/// What the flusher says of its last failed action: its length, then its bytes; behind the third page's configuration.
+pub const FAULT_TEXT_LEN: usize = 0x2800;
+pub const FAULT_TEXT: usize = 0x2808;
+/// The longest such text.
+pub const FAULT_BYTES: usize = 0x1f8;
+
 /// Byte offsets of the shared words (second page).
 pub mod word {
     /// Next order number (key). Producers add.
@@ -691,7 +697,8 @@ const _: () = {
     );
     assert!(word::JOURNAL + 2 * CELL_WORDS * 8 <= word::COUNTERS);
     assert!(word::DEATH_TABLE + death::KEPT as usize * death::BYTES <= CONFIG_ODD);
-    assert!(CONFIG_ODD + header::CONFIG_BYTES <= CONTROL_END);
+    assert!(CONFIG_ODD + header::CONFIG_BYTES <= FAULT_TEXT_LEN && FAULT_TEXT + FAULT_BYTES <= CONTROL_END);
+    assert!(FAULT_BYTES.is_multiple_of(8));
     assert!(death::NAME + slot::NAME_BYTES <= death::BYTES);
     assert!(word::WHEN_FULL + LEVELS * 8 <= word::RESERVE);
     assert!(lease::START + 8 == CHUNK_DESC && lease::DROPS + LEVELS * 4 == lease::PID);

@@ -1,6 +1,7 @@
 //! The shared-memory algorithm, pure: no system call, no clock, no path.
 pub mod append;
 mod commit;
+pub mod fault;
 #[cfg(any(test, fuzzing))]
 pub mod hostile;
 pub mod journal;

@@ -174,7 +174,7 @@ fn usr1_rotates_all_and_hup_makes_new_files_of_all_after_mv() {
 fn a_log_that_cannot_be_opened_keeps_no_other_from_running_and_is_tried_again() {
     let site = Site::new("LOG a\nLOG missing/c");
     let sidecar = site.at_work("", &["a"]);
-    site.until_said("missing/c: error: cannot use missing/c as a log file: missing/c: its directory does not exist; trying again in 100.0 ms");
+    site.until_said("missing/c: error: cannot use missing/c as a log file: its directory does not exist; trying again in 100.0 ms");
     site.append("a", "goes on");
     assert_eq!(site.read("a"), "goes on\n");
     std::fs::create_dir(site.log("missing")).unwrap();

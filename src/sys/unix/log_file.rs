@@ -58,6 +58,11 @@ impl LogFile {
         lock::owned_by_other(self.raw()?)
     }
 
+    /// How many names it has; 0: it has lost its last one.
+    pub fn names(&self) -> io::Result<u64> {
+        Ok(stat_of(self.fd.fd()?)?.st_nlink)
+    }
+
     /// Which file this is.
     pub fn identity(&self) -> FileId {
         self.id

@@ -57,6 +57,12 @@ pub fn resolve_path(path: &Path) -> io::Result<PathBuf> {
 pub fn in_real_parent(path: &Path) -> io::Result<PathBuf> {
     let slash = path.as_os_str().as_bytes().last() == Some(&b'/');
     let name = path.file_name().filter(|_| !slash);
+    if path.as_os_str().is_empty() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "the path is empty: give the name of a file",
+        ));
+    }
     let Some(name) = name else {
         return Err(refused(io::ErrorKind::IsADirectory, path, "names a directory, not a file"));
     };

@@ -95,9 +95,15 @@ fn somebody(looks: &Looks<'_>, flusher: &FlusherInfo) -> Finding {
     }
 }
 
+/// What stands for an error without a number.
+const EIO: i32 = 5;
+
 fn error(looks: &Looks<'_>) -> Option<Finding> {
     let errno = looks.last.error?;
-    let why = std::io::Error::from_raw_os_error(errno);
+    let system = std::io::Error::from_raw_os_error(errno).to_string();
+    let why = looks.last.error_text.clone().unwrap_or_else(|| system.clone());
+    // A rotator's own error has no number, and says itself what is wrong.
+    let errno = if why.contains("os error") || errno != EIO { errno } else { 0 };
     let what =
         format!("the flusher's last action failed: {why}; {} wait", count(looks.last.lag_records, "record"));
     Some(Finding::problem("error", what, advice(errno)))

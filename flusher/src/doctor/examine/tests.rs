@@ -176,6 +176,9 @@ const FLUSHING: &[(&str, Severity, &str, Change)] = &[
     }),
     ("flusher-unseen", Note, "process 10", |f| f.processes.get_mut(&FLUSHER).unwrap().start = 5),
     ("error", Problem, "No space left on device", |f| both(f, |s| s.error = Some(28))),
+    ("error", Problem, "failed: cannot rename: no tape", |f| {
+        both(f, |s| (s.error, s.error_text) = (Some(5), Some("cannot rename: no tape".into())));
+    }),
     ("take-overs", Warning, "changed 3 times", |f| last(f).counters.takeovers = 3),
     ("ring-full", Warning, "500 of 512 chunks", |f| both(f, |s| s.chunks_in_use = 500)),
     ("ring-small", Note, "the ring holds 251.7", |f| last(f).counters.bytes = 10_000_000),
