@@ -221,7 +221,7 @@ fn verify_beside_a_rotating_chain_of_1000_is_bounded() {
     }
     let sidecar = place.child("sidecar", "");
     let writers: Vec<_> = (0..2).map(|i| place.child("write for ever", &format!("p{i}"))).collect();
-    let rotations = || place.options().attach().map_or(0, |log| log.stats().counters.rotations);
+    let rotations = || place.options().attach().map_or(0, |log| log.stats().unwrap().counters.rotations);
     until(Duration::from_secs(30), "the chain is moved", || rotations() > 3);
     let before = rotations();
     for _ in 0..5 {

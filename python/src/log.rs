@@ -309,7 +309,7 @@ pub fn is_open(path: PathBuf, options: &Bound<'_, PyDict>) -> PyResult<bool> {
 pub fn recover(path: PathBuf, given: &Bound<'_, PyDict>) -> PyResult<bool> {
     let Some(log) = attach(path.clone(), given)? else { return Ok(false) };
     let py = given.py();
-    let found = py.detach(|| log.stats());
+    let found = py.detach(|| log.stats()).map_err(|e| errors::open(&e))?;
     py.detach(|| drop(log));
     if found.flusher.is_some() || found.producers.iter().any(|producer| producer.alive) {
         return Ok(false);
