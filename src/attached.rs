@@ -6,7 +6,7 @@ use crate::error::OpenError;
 use crate::flush::{Flusher, Hooks, Kind, Wish, close_index, is_dead};
 use crate::hook::Hook;
 use crate::options::{Compression, Config, Live, Options, PROCESSES_MAX, Rotator, panic_text};
-use crate::ring::layout::{Geometry, Phase, SlotPhase, SlotWord, State, gate, slot, word};
+use crate::ring::layout::{Counter, Geometry, Phase, SlotPhase, SlotWord, State, counter, gate, slot, word};
 use crate::ring::look;
 use crate::ring::mem::Mem;
 use crate::ring::reclaim::{Identity, deregister, occupant, register};
@@ -510,6 +510,11 @@ impl Attached {
             self.help_for(limit < Duration::MAX);
             wait = (wait * 2).min(Duration::from_millis(50));
         }
+    }
+
+    /// How often the log file was removed by others.
+    pub(crate) fn removals(&self) -> u64 {
+        self.mem().load(counter(Counter::FilesRemoved), Relaxed)
     }
 
     /// Waits until all that was in the ring or in the file before is on the disk.

@@ -158,6 +158,12 @@ pub enum FlushError {
         /// The log.
         path: PathBuf,
     },
+    /// The log file was removed or replaced (or, while no process wrote it, moved) before what stood in it was known to be on
+    /// the disk. Logging goes on in a new file.
+    #[error(
+        "another program removed or replaced the log file before what stood in it was known to be on the disk; logging goes on in a new file"
+    )]
+    Removed,
     /// This process is not attached, and could not attach: it is a forked child, or the segment was removed.
     #[error("this process is not attached to the log and could not attach: {reason}")]
     Detached {

@@ -40,6 +40,7 @@ mod shift;
 mod sync;
 mod time;
 mod trouble;
+mod unlinked;
 
 pub use event::Event;
 pub(crate) use hook::Hooks;
@@ -51,6 +52,7 @@ use pack::Packer;
 use shift::Shifter;
 pub(crate) use trouble::EIO;
 use trouble::Trouble;
+pub(crate) use unlinked::ENOENT;
 
 const MS: u64 = 1_000_000;
 /// How long the flusher goes on napping after the last record before it goes to sleep.
@@ -152,6 +154,8 @@ pub(crate) struct Flusher<'a> {
     /// Bytes were written to the file since its last sync; and the archives have been synced in this turn.
     unsynced: bool,
     archives_synced: bool,
+    /// Bytes that were not yet synced are gone with a file that was removed.
+    gone_unsynced: bool,
     file_checked_ns: u64,
     dead_checked_ns: u64,
     orphan_checked_ns: u64,
@@ -214,6 +218,7 @@ impl<'a> Flusher<'a> {
             dirty_ns: None,
             unsynced: true,
             archives_synced: false,
+            gone_unsynced: false,
             file_checked_ns: 0,
             dead_checked_ns: 0,
             orphan_checked_ns: 0,
@@ -364,7 +369,7 @@ impl<'a> Flusher<'a> {
         self.serve_requests()?;
         self.rotate_in_time()?;
         self.remember_period();
-        self.sweep_to_file(now)
+        self.sweep_to_named_file(now)
     }
 
     fn sweep_to_file(&mut self, now: u64) -> Result<Swept, Trouble> {
@@ -408,18 +413,14 @@ impl<'a> Flusher<'a> {
     fn write_batch(&mut self, swept: &mut Swept) -> Result<bool, Trouble> {
         // Somebody may truncate or prolong the file at any time: the shorter the time between this look
         // and the write, the less of theirs and ours is mixed up.
-        self.check_end()?;
+        self.check_before_write()?;
         let (policy, end) = (self.config.policy, self.cell.end);
         let may_rotate = self.backoff.is_due(sys::monotonic_ns() / MS);
         let full = |batch: u64, len: u64| may_rotate && policy.must_rotate_before(end + batch, len);
         let Some(batch) = self.drainer.next_batch(self.at.mem(), full) else { return Ok(false) };
         if batch.records + batch.lost > 0 {
             self.drainer.prepare(self.at.mem());
-            if let Err(trouble) = self.write_pieces() {
-                self.drainer.abort(self.at.mem());
-                self.cut();
-                return Err(trouble);
-            }
+            self.write_prepared()?;
             self.index_batch(batch.bytes);
             self.cell.end += batch.bytes;
             self.cell.numbers = self.cell.numbers.with(batch.numbers);

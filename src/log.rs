@@ -375,6 +375,9 @@ impl NotSynced {
             NotSynced::Late => FlushError::Timeout { waited, reason: reason(at, waited) },
             NotSynced::Refused => {
                 let errno = at.mem().load(word::SYNC_ERROR, Relaxed) as i32;
+                if errno == crate::flush::ENOENT {
+                    return FlushError::Removed;
+                }
                 FlushError::Disk { reason: std::io::Error::from_raw_os_error(errno).to_string() }
             }
         }
@@ -491,6 +494,7 @@ pub(crate) fn counters(at: &Attached) -> Counters {
         removed: read(Counter::Removed),
         owner_errors: read(Counter::OwnerErrors),
         hook_errors: read(Counter::HookErrors),
+        files_removed: read(Counter::FilesRemoved),
     }
 }
 

@@ -151,4 +151,6 @@ pub struct Counters {
     pub removed: u64,
     pub owner_errors: u64,
     pub hook_errors: u64,
+    /// Times the log file was removed or replaced by others, with what stood in it.
+    pub files_removed: u64,
 }

@@ -1,7 +1,7 @@
 //! A thread's handle for writing.
 
 use crate::attached::{Attached, Membership};
-use crate::error::{AppendError, DurableError};
+use crate::error::{AppendError, DurableError, FlushError};
 use crate::escape::{Escape, Escaped};
 use crate::log::Core;
 use crate::options::{TERMINATOR_MAX, WhenFull};
@@ -191,8 +191,22 @@ impl Writer {
         bytes: &[u8],
         limit: Duration,
     ) -> Result<(), DurableError> {
+        let before = self.removals();
         self.log(severity, bytes)?;
-        self.at.0.sync(limit).map_err(|failed| DurableError::Sync(failed.tell(&self.at.0, limit)))
+        self.at.0.sync(limit).map_err(|failed| DurableError::Sync(failed.tell(&self.at.0, limit)))?;
+        if self.removed_since(before) { Err(DurableError::Sync(FlushError::Removed)) } else { Ok(()) }
+    }
+
+    /// Of which segment, and how often its log file was removed by others.
+    fn removals(&self) -> (*const Attached, u64) {
+        (Arc::as_ptr(&self.at.0), self.at.0.removals())
+    }
+
+    /// Then nobody knows whether a record that was written since is gone with the file. (In another segment than before, the
+    /// sync alone tells.)
+    fn removed_since(&self, (segment, before): (*const Attached, u64)) -> bool {
+        let (now, after) = self.removals();
+        segment == now && before != after
     }
 
     /// Writes one record without ever waiting, allocating or locking: the only call of crlog that a signal
@@ -351,16 +365,30 @@ impl Writer {
 
     #[inline]
     fn put(&mut self, severity: Severity, record: &impl Payload) -> Result<(), AppendError> {
+        if self.durable { self.put_durably(severity, record) } else { self.put_now(severity, record) }
+    }
+
+    /// In a log that is durable throughout.
+    #[cold]
+    #[inline(never)]
+    fn put_durably(&mut self, severity: Severity, record: &impl Payload) -> Result<(), AppendError> {
+        let before = self.removals();
+        self.put_now(severity, record)?;
+        self.wait_for_the_disk()?;
+        if self.removed_since(before) { Err(AppendError::NotOnDisk) } else { Ok(()) }
+    }
+
+    #[inline]
+    fn put_now(&mut self, severity: Severity, record: &impl Payload) -> Result<(), AppendError> {
         self.stay_attached(severity, 1)?;
         let done = match self.producer.append(self.at.0.mem(), severity as u8, record) {
             Ok(_) => Ok(()),
             Err(refused) => self.put_slowly(refused, severity, record),
         };
         self.ring_if_needed();
-        if self.durable && done.is_ok() { self.wait_for_the_disk() } else { done }
+        done
     }
 
-    /// In a log that is durable throughout.
     #[cold]
     fn wait_for_the_disk(&self) -> Result<(), AppendError> {
         self.at.0.sync(Duration::MAX).map_err(|_| AppendError::NotOnDisk)

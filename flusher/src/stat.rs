@@ -120,7 +120,7 @@ fn death_json(d: &DeathInfo) -> Value {
     })
 }
 
-fn counters(stats: &Stats) -> [(&'static str, u64); 22] {
+fn counters(stats: &Stats) -> [(&'static str, u64); 23] {
     let c = &stats.counters;
     [
         ("records", c.records),
@@ -145,6 +145,7 @@ fn counters(stats: &Stats) -> [(&'static str, u64); 22] {
         ("removed", c.removed),
         ("owner_errors", c.owner_errors),
         ("hook_errors", c.hook_errors),
+        ("files_removed", c.files_removed),
     ]
 }
 

@@ -33,6 +33,11 @@ pub enum Event {
         /// Why, with the figures.
         reason: Reason,
     },
+    /// The log file was removed, or another file was renamed onto it. Logging goes on in a new file.
+    FileRemoved {
+        /// The length that the old one had: what is gone with it.
+        bytes: u64,
+    },
     /// The file was opened anew: on request, or because it was moved or deleted.
     Reopened,
     /// Something failed; it is tried again.

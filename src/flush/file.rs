@@ -66,6 +66,9 @@ impl Flusher<'_> {
         }
         let stage = Stage::try_from(cell.op).unwrap_or(Stage::None);
         if stage == Stage::None {
+            if self.file.is_none() && cell.end > 0 {
+                self.not_found();
+            }
             self.align()?;
         }
         match self.run_machine(stage, &view)? {
@@ -391,6 +394,7 @@ impl Flusher<'_> {
             return self.check_end();
         }
         bump(self.at.mem(), Counter::FileSurprises, 1);
+        self.tell_removed();
         self.know(); // while it is still the log: as an archive it would be a stranger's
         let view = self.look(id)?;
         let at = if view.at == At::Archived { At::Missing } else { view.at };

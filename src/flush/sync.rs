@@ -67,6 +67,7 @@ impl Flusher<'_> {
 
     /// A turn that ends leaves nothing unsynced to a successor that would not know of it.
     pub(super) fn sync_at_the_end(&mut self) {
+        self.check_at_the_end();
         if self.dirty_ns.take().is_some()
             && let Err(e) = self.sync_file()
         {
@@ -94,7 +95,9 @@ impl Flusher<'_> {
             }
             mem.store(word::SYNC_FAILED_TO, tickets, Relaxed);
             mem.store(word::SYNC_ERROR, e.raw_os_error().unwrap_or(super::trouble::EIO) as u64, Relaxed);
-            self.note(&Trouble::Io("sync", e));
+            if e.raw_os_error() != Some(super::ENOENT) {
+                self.note(&Trouble::Io("sync", e));
+            }
         }
         // ORDER sync/release: the verdict is before the ticket's number.
         mem.store(word::SYNC_DONE, tickets, Release);
@@ -120,6 +123,9 @@ impl Flusher<'_> {
             sys::dir::sync(&self.at.dir)?;
             self.archives_synced = true;
         }
-        if self.unsynced { self.sync_file() } else { Ok(()) }
+        if self.unsynced {
+            self.sync_file()?;
+        }
+        self.check_synced()
     }
 }

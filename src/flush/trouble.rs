@@ -26,6 +26,8 @@ pub(super) enum Trouble {
     File(FileError),
     Busy,
     Rotation(Failure),
+    /// The file lost its name while a batch was written to it.
+    Unlinked,
     Deposed,
 }
 
@@ -48,6 +50,7 @@ impl Flusher<'_> {
             Trouble::Io(_, e) => (e.raw_os_error(), e.kind()),
             Trouble::File(FileError::Io { source, .. }) => (source.raw_os_error(), source.kind()),
             Trouble::Busy => (Some(EBUSY), io::ErrorKind::Other),
+            Trouble::Unlinked => (Some(super::ENOENT), io::ErrorKind::Other),
             Trouble::File(FileError::Symlink { .. }) => (Some(ELOOP), io::ErrorKind::Other),
             Trouble::File(FileError::NotRegular { what: "a directory", .. }) => {
                 (Some(EISDIR), io::ErrorKind::Other)
@@ -95,6 +98,7 @@ impl Flusher<'_> {
                 let (errno, why) = fault::load(self.at.mem()).unwrap_or_else(|| (0, format!("{failure:?}")));
                 (format!("cannot rotate {path}: {why}; nothing is lost, it is tried again"), errno)
             }
+            Trouble::Unlinked => (format!("{path} is removed again and again: find out what does that"), 0),
             Trouble::Deposed => (format!("another process flushes {path}"), 0),
         }
     }

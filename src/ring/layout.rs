@@ -276,9 +276,11 @@ pub enum Counter {
     OwnerErrors,
     /// Runs of the hook after a rotation that failed, or could not be begun; each attempt counts.
     HookErrors,
+    /// Times the log file was removed, or replaced, by someone else.
+    FilesRemoved,
 }
 /// How many counters there are.
-pub const COUNTERS: usize = 22;
+pub const COUNTERS: usize = 23;
 
 /// Byte offsets within a producer's slot. Three groups, each on lines of its own: what the producer says
 /// when it registers, what the flusher counts, and what the producer counts.
@@ -703,7 +705,7 @@ const _: () = {
     assert!(word::WHEN_FULL + LEVELS * 8 <= word::RESERVE);
     assert!(lease::START + 8 == CHUNK_DESC && lease::DROPS + LEVELS * 4 == lease::PID);
     assert!(word::COUNTERS + COUNTERS * 8 <= word::SIDECAR);
-    assert!(Counter::HookErrors as usize + 1 == COUNTERS);
+    assert!(Counter::FilesRemoved as usize + 1 == COUNTERS);
     assert!(
         slot::NAME + slot::NAME_BYTES == slot::DROPS_BEFORE
             && slot::DROPS_BEFORE + LEVELS * 4 == slot::UNFINISHED

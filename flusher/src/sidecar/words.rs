@@ -22,6 +22,7 @@ pub fn weight(event: &Event) -> Told {
         }
         Event::Reaped { lost_unfinished: true, .. }
         | Event::Moved
+        | Event::FileRemoved { .. }
         | Event::PackFailed { .. }
         | Event::OwnerRefused { .. }
         | Event::LinkFailed { .. }
@@ -51,6 +52,10 @@ pub fn in_words(event: &Event) -> String {
             format!("error: {what}; trying again in {}, records wait in the ring", show_time(*retry))
         }
         Event::Recovered => "the error is gone, records are written again".into(),
+        Event::FileRemoved { bytes } => format!(
+            "warning: the log file was removed, or replaced, by another program, with {} in it: a new one is begun",
+            show_bytes(*bytes)
+        ),
         Event::Reopened => "reopened the file".into(),
         Event::Reaped { pid, name, lost_unfinished, records } => {
             let lost = if *lost_unfinished { "; the one record it was writing is lost" } else { "" };

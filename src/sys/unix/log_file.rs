@@ -63,6 +63,13 @@ impl LogFile {
         Ok(stat_of(self.fd.fd()?)?.st_nlink)
     }
 
+    /// Its length, and how many names it has, seen at one moment.
+    pub fn size_and_names(&self) -> io::Result<(u64, u64)> {
+        let stat = stat_of(self.fd.fd()?)?;
+        let size = u64::try_from(stat.st_size).map_err(|_| io::Error::other("negative file size"))?;
+        Ok((size, stat.st_nlink))
+    }
+
     /// Which file this is.
     pub fn identity(&self) -> FileId {
         self.id
