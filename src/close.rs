@@ -54,7 +54,7 @@ impl CloseError {
             records: lag.records,
             bytes: lag.bytes,
             segment: at.mem().path().to_owned(),
-            reason: reason(at),
+            reason: reason(at, Duration::MAX),
             in_use,
         })
     }

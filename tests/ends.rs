@@ -196,7 +196,7 @@ fn close_beside_a_stopped_flusher_says_what_waits() {
     let place = Place::new();
     let sidecar = place.child("sidecar", "");
     until(Duration::from_secs(20), "the sidecar flushes", || {
-        place.options().attach().is_ok_and(|log| log.stats().flusher.is_some())
+        place.options().attach().is_ok_and(|log| log.stats().unwrap().flusher.is_some())
     });
     sidecar.signal(libc::SIGSTOP);
     let began = Instant::now();
