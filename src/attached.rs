@@ -125,7 +125,7 @@ pub(crate) struct Target {
 
 impl Target {
     pub(crate) fn new(options: &Options) -> Result<Target, OpenError> {
-        let bad = |source| OpenError::Path { path: options.path.clone(), source };
+        let bad = |cause| OpenError::Path { path: options.path.clone(), cause };
         let log_path = segment::canonical(&options.path).map_err(bad)?;
         let invalid = |why: &str| bad(std::io::Error::new(std::io::ErrorKind::InvalidInput, why));
         let name = log_path.file_name().and_then(|n| n.to_str());
@@ -166,10 +166,10 @@ fn absent(error: segment::OpenError, target: &Target) -> OpenError {
 
 /// A log whose files could never be given to their owner is refused when it is opened for the first time.
 fn may_give(target: &Target, config: &Config) -> Result<(), OpenError> {
-    sys::can_give(&target.dir, config.owner).map_err(|source| OpenError::Owner {
+    sys::can_give(&target.dir, config.owner).map_err(|cause| OpenError::Owner {
         path: target.spec.log_path.clone(),
         owner: config.owner.to_string(),
-        source,
+        cause,
     })
 }
 
@@ -178,7 +178,7 @@ fn may_be_direct(target: &Target, config: &Config) -> Result<(), OpenError> {
     let path = &target.spec.log_path;
     let marked =
         if config.policy.direct { sys::mark_direct(path, config.rights_of_directory()) } else { Ok(()) };
-    marked.map_err(|source| OpenError::Path { path: path.clone(), source })
+    marked.map_err(|cause| OpenError::Path { path: path.clone(), cause })
 }
 
 impl Attached {
@@ -323,7 +323,7 @@ impl Attached {
         }
         // As long as the old name is there, newcomers would still come here.
         let unlinked = self.mem().unlink();
-        unlinked.map_err(|source| OpenError::Path { path: self.mem().path().to_owned(), source })?;
+        unlinked.map_err(|cause| OpenError::Path { path: self.mem().path().to_owned(), cause })?;
         let live = Live::read(self.mem());
         let config = Config {
             when_full: live.when_full,

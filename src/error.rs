@@ -1,6 +1,6 @@
 //! Errors, small and per operation. Each one's text is a line that says what to do.
 
-use crate::segment;
+use crate::segment::OpenError as SegmentError;
 use crate::sys::Shown;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,16 +13,16 @@ pub enum OpenError {
     #[error("{0}")]
     Option(String),
     /// The path cannot be a log's.
-    #[error("cannot use {} as a log file: {}", named(path), without_name(path, source))]
+    #[error("cannot use {} as a log file: {}", named(path), without_name(path, cause))]
     Path {
         /// The path.
         path: PathBuf,
         /// Why not.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// The log's files cannot be given to the owner that was asked for. Only whoever opens a log first meets this.
     #[error(
-        "cannot give {path} to {owner}: {source}: run as root, or ask for a group that this user is in, or for no owner"
+        "cannot give {path} to {owner}: {cause}: run as root, or ask for a group that this user is in, or for no owner"
     )]
     Owner {
         /// The log.
@@ -30,11 +30,11 @@ pub enum OpenError {
         /// Numbers of user and group.
         owner: String,
         /// The system's reason.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// The shared segment or its lock file is not usable.
     #[error(transparent)]
-    Segment(#[from] segment::OpenError),
+    Segment(#[from] SegmentError),
     /// The configuration in the segment cannot be read.
     #[error(
         "the configuration in segment {segment} is damaged: stop all its processes and remove the segment"
@@ -68,8 +68,8 @@ fn named(path: &Path) -> String {
 }
 
 /// The reason, without the path that it may begin with.
-fn without_name(path: &Path, source: &std::io::Error) -> String {
-    let why = source.to_string();
+fn without_name(path: &Path, cause: &std::io::Error) -> String {
+    let why = cause.to_string();
     let name = format!("{}: ", Shown::from(path));
     why.strip_prefix(&name).map_or_else(|| why.clone(), str::to_owned)
 }

@@ -12,6 +12,7 @@ use std::borrow::Cow;
 
 /// What of a record is written as an escape sequence, such as `\x1b`, instead of as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Escape {
     /// Nothing: a record's bytes are written as they are.
     #[default]

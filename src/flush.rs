@@ -468,7 +468,7 @@ impl<'a> Flusher<'a> {
         #[allow(unsafe_code)]
         let done = unsafe { file.write_pieces(&self.pieces, self.cell.end) };
         self.taken = done.as_ref().map_or_else(|e| e.written, |n| *n);
-        done.map_err(|e| Trouble::Io("write to", e.source))?;
+        done.map_err(|e| Trouble::Io("write to", e.cause))?;
         self.wrote()
     }
 

@@ -70,9 +70,10 @@ pub use options::{
 };
 pub use recover::{RecoverError, Recovered, Rescued};
 pub use rotate::{Names, SizeRule};
+pub use segment::OpenError as SegmentError;
 pub use sidecar::{Control, RunError, Sidecar};
 pub use stats::{Counters, DeathInfo, FlusherInfo, ProducerInfo, Stats};
-pub use sys::SegmentKind;
+pub use sys::{FileError, MapError, SegmentKind, Shown};
 pub use writer::{Interrupt, Severity, Writer};
 
 /// What the fuzz targets feed, besides [`ring::hostile`].

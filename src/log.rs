@@ -15,6 +15,7 @@ use crate::segment;
 use crate::stats::{Counters, DeathInfo, FlusherInfo, ProducerInfo, Stats};
 use crate::sys::{Create, FileError, LogFile};
 use crate::writer::{Severity, Writer};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
@@ -28,6 +29,11 @@ use std::time::Duration;
 pub struct Log {
     core: Arc<Core>,
 }
+
+// A panic between two calls leaves nothing half done: a record is taken by one store, and no function of the host runs
+// while a lock is held.
+impl UnwindSafe for Log {}
+impl RefUnwindSafe for Log {}
 
 /// What [`Log`] and [`Writer`](crate::Writer) share: how to attach, and the present attachment.
 pub(crate) struct Core {
@@ -112,7 +118,7 @@ impl Log {
             return Ok(()); // which file it is to be is the flusher's business
         }
         match LogFile::open(&at.0.log_path, at.0.config.rights(), Create::IfMissing) {
-            Err(FileError::Io { source, .. }) if has_no_room(&source) => Ok(()),
+            Err(FileError::Io { cause, .. }) if has_no_room(&cause) => Ok(()),
             Err(e) => Err(segment::OpenError::from(e).into()),
             Ok(file) => not_twice(&at.0, &file),
         }
@@ -394,7 +400,7 @@ fn not_twice(at: &Attached, file: &LogFile) -> Result<(), OpenError> {
         return Ok(());
     }
     let why = "it has another name (a hard link), under which another log writes it: use one name for both";
-    Err(OpenError::Path { path: at.log_path.clone(), source: std::io::Error::other(why) })
+    Err(OpenError::Path { path: at.log_path.clone(), cause: std::io::Error::other(why) })
 }
 
 fn detached(e: &OpenError) -> FlushError {

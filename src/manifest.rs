@@ -177,7 +177,7 @@ impl Hidden {
 
     fn open(&self, name: &str, create: Create) -> io::Result<LogFile> {
         LogFile::open(&self.dir.join(name), self.mode, create).map_err(|e| match e {
-            FileError::Io { source, .. } => source,
+            FileError::Io { cause, .. } => cause,
             other => io::Error::other(other.to_string()),
         })
     }
@@ -207,7 +207,7 @@ impl Disk for Hidden {
         if file.size()? != at {
             return Ok(false);
         }
-        file.write_bytes(bytes, at).map_err(|e| e.source)?;
+        file.write_bytes(bytes, at).map_err(|e| e.cause)?;
         if self.sync {
             file.sync_data()?;
         }
@@ -218,7 +218,7 @@ impl Disk for Hidden {
         sys::make_private_dir(&self.dir, self.mode)?;
         let file = self.open(NEW_FILE, Create::IfMissing)?;
         file.truncate(0)?;
-        file.write_bytes(bytes, 0).map_err(|e| e.source)?;
+        file.write_bytes(bytes, 0).map_err(|e| e.cause)?;
         file.sync_data()
     }
 

@@ -52,6 +52,7 @@ pub const TERMINATOR_MAX: usize = 7;
 /// When the log file is made to reach the disk itself. A record that was appended is safe from the
 /// death of any process under each of these; they differ for a crash of the machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Fsync {
     /// Never: the operating system decides.
     #[default]
@@ -64,6 +65,7 @@ pub enum Fsync {
 
 /// What is done with a log file that is there, and not empty, when a log is opened by its first process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OnStart {
     /// Writing goes on at its end.
     #[default]
@@ -76,6 +78,7 @@ pub enum OnStart {
 
 /// What a call does when the ring is full because records come faster than the disk takes them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum WhenFull {
     /// Wait until there is room.
     #[default]
@@ -806,6 +809,7 @@ fn differ<T: PartialEq + std::fmt::Debug>(
 
 /// An option that was asked for but is not in force, because the log is already open elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Difference {
     /// Name of the option.
     pub option: &'static str,

@@ -31,6 +31,7 @@ const FRAME: u32 = 0x184d_2a5c;
 
 /// How archives are packed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Compression {
     /// Not at all.
     #[default]

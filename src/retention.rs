@@ -53,7 +53,7 @@ impl Options {
     /// the log, if it is open. With `adopt` it is said what would be if the archives that crlog does not know were its own.
     pub fn retention(self, limits: Limits, adopt: bool) -> Result<Retention, OpenError> {
         let target = Target::new(&self)?;
-        let failed = |source| OpenError::Path { path: target.spec.log_path.clone(), source };
+        let failed = |cause| OpenError::Path { path: target.spec.log_path.clone(), cause };
         let look = |at: Option<&Attached>| look(&target.dir, &target.name, at).map_err(failed);
         match self.attach() {
             Ok(log) => {

@@ -84,12 +84,12 @@ impl Control {
 #[non_exhaustive]
 pub enum RunError {
     /// A lock could not be asked for.
-    #[error("cannot lock {path}: {source}")]
+    #[error("cannot lock {path}: {cause}")]
     Lock {
         /// The lock file.
         path: std::path::PathBuf,
         /// The system's reason.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// The log could not be opened.
     #[error(transparent)]
@@ -179,7 +179,7 @@ impl Sidecar {
         mut hooks: Option<&mut Hooks>,
     ) -> Result<Wish, RunError> {
         let path = at.lock.path().to_owned();
-        let io = |source| RunError::Lock { path: path.clone(), source };
+        let io = |cause| RunError::Lock { path: path.clone(), cause };
         let lock = at.lock.again().map_err(|e| io(std::io::Error::other(e)))?;
         if !self.wait_for(at, &lock, byte::SIDECAR, control).map_err(&io)? {
             return Ok(Wish::Stop);

@@ -7,6 +7,7 @@ use std::time::Duration;
 /// A snapshot of a log. Numbers are read one after the other while the log runs on, so they may be
 /// a record apart from each other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Stats {
     /// Canonical path of the log.
     pub path: PathBuf,
@@ -64,7 +65,8 @@ pub struct Stats {
 }
 
 /// Who holds the flusher's lock.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FlusherInfo {
     /// Process id, in its own pid namespace.
     pub pid: u64,
@@ -77,7 +79,8 @@ pub struct FlusherInfo {
 }
 
 /// One attached process.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ProducerInfo {
     /// Number of its slot.
     pub slot: u32,
@@ -106,7 +109,8 @@ pub struct ProducerInfo {
 }
 
 /// A process that died without leaving.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DeathInfo {
     /// Process id, in its own pid namespace.
     pub pid: u64,
@@ -127,6 +131,7 @@ pub struct DeathInfo {
 /// Counters of a segment; `docs/operating.md` says what each means and what to do about it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs)]
+#[non_exhaustive]
 pub struct Counters {
     pub records: u64,
     pub bytes: u64,

@@ -47,7 +47,7 @@ impl Options {
     pub fn verify_within(self, limit: Duration) -> Result<Verdict, OpenError> {
         let target = Target::new(&self)?;
         let (dir, log_name) = (target.dir.clone(), target.name.clone());
-        let failed = |source| OpenError::Path { path: target.spec.log_path.clone(), source };
+        let failed = |cause| OpenError::Path { path: target.spec.log_path.clone(), cause };
         let log = match self.attach() {
             Ok(log) => Some(log),
             Err(OpenError::NotOpen { .. }) => None,
@@ -68,7 +68,7 @@ impl Options {
             return Ok(verdict);
         };
         verify_live(&log, &place, limit).map_err(|e| match e {
-            Failed::Io(source) => failed(source),
+            Failed::Io(cause) => failed(cause),
             Failed::Open(e) => e,
         })
     }

@@ -11,7 +11,7 @@ use crate::ring::mem::Mem;
 use crate::ring::note::LEVEL_NAMES;
 use crate::sys::{self, Epoch};
 use crossbeam_utils::Backoff;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
 use std::sync::atomic::compiler_fence;
@@ -84,6 +84,10 @@ pub struct Writer {
     escape: Escape,
     interrupt: Option<Interrupt>,
 }
+
+// As for `Log`: a panic of the host's between two calls, or of what it has the writer ask, finds each record taken or not.
+impl UnwindSafe for Writer {}
+impl RefUnwindSafe for Writer {}
 
 /// Asked while a call waits for room: whether it is to give up.
 pub type Interrupt = Arc<dyn Fn() -> bool + Send + Sync>;

@@ -148,8 +148,8 @@ impl PlaceArgs {
     pub fn typed(&self) -> Vec<OsString> {
         let mut words = Vec::new();
         match &self.segment {
-            Some(SegmentKind::Shm) => words.extend(["--segment".into(), "shm".into()]),
             Some(SegmentKind::File(path)) => words.extend(["--segment".into(), path.into()]),
+            Some(_) => words.extend(["--segment".into(), "shm".into()]),
             None => {}
         }
         if let Some(dir) = &self.lock_dir {

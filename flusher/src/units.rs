@@ -210,6 +210,7 @@ pub fn show_when_full(policy: WhenFull) -> String {
         WhenFull::BlockFor(time) => format!("block:{}", show_exact_time(time)),
         WhenFull::Drop => "drop".into(),
         WhenFull::WriteThrough => "write-through".into(),
+        other => format!("{other:?}"),
     }
 }
 
@@ -219,6 +220,7 @@ pub fn show_fsync(fsync: Fsync) -> String {
         Fsync::None => "none".into(),
         Fsync::Interval(time) => format!("interval:{}", show_exact_time(time)),
         Fsync::Batch => "batch".into(),
+        other => format!("{other:?}"),
     }
 }
 
@@ -265,6 +267,7 @@ pub fn show_names(names: &Names) -> String {
         Names::Numbered => "numbered".into(),
         Names::Dated => "dated".into(),
         Names::Template(text) => text.clone(),
+        other => format!("{other:?}"),
     }
 }
 

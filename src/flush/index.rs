@@ -81,7 +81,7 @@ fn path_of(at: &Attached, serial: u64) -> PathBuf {
 
 fn file_error(e: sys::FileError) -> io::Error {
     match e {
-        sys::FileError::Io { source, .. } => source,
+        sys::FileError::Io { cause, .. } => cause,
         other => io::Error::other(other.to_string()),
     }
 }
@@ -132,7 +132,7 @@ pub(crate) fn close(at: &Attached) {
     let _ = resume(at, place).and_then(|open| {
         let mut entry = Vec::new();
         code::put(&Entry::Close { batch }, open.seed, &mut entry);
-        open.file.write_bytes(&entry, place.end).map_err(|e| e.source)
+        open.file.write_bytes(&entry, place.end).map_err(|e| e.cause)
     });
 }
 
@@ -218,7 +218,7 @@ impl Flusher<'_> {
         let file = LogFile::open(&path_of(at, serial), self.config.rights(), Create::IfMissing)
             .map_err(file_error)?;
         file.truncate(0)?;
-        file.write_bytes(&header.encode(), 0).map_err(|e| e.source)?;
+        file.write_bytes(&header.encode(), 0).map_err(|e| e.cause)?;
         // What cannot be removed now is removed at the next rotation.
         let naming = self.all_names();
         if let Some(index) = &mut self.index {
@@ -372,7 +372,7 @@ impl Flusher<'_> {
             Err(e) => {
                 // Half an entry is no entry: what is left of it is seen for what it is.
                 let _ = open.file.truncate(place.end);
-                self.interrupt_index(&e.source);
+                self.interrupt_index(&e.cause);
             }
         }
     }

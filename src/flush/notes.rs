@@ -140,7 +140,7 @@ impl Flusher<'_> {
         self.drainer.begin_writing(self.at.mem());
         if let Err(e) = file.write_bytes(&line, self.cell.end) {
             self.cut();
-            return Err(Trouble::Io("write to", e.source));
+            return Err(Trouble::Io("write to", e.cause));
         }
         self.index_note(&line, told);
         self.cell.end += len;

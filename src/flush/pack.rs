@@ -415,7 +415,7 @@ impl Failed {
 
 fn io_error(e: FileError) -> io::Error {
     match e {
-        FileError::Io { source, .. } => source,
+        FileError::Io { cause, .. } => cause,
         other => io::Error::other(other.to_string()),
     }
 }

@@ -48,7 +48,7 @@ impl Flusher<'_> {
         bump(self.at.mem(), Counter::IoErrors, 1);
         let (errno, kind) = match trouble {
             Trouble::Io(_, e) => (e.raw_os_error(), e.kind()),
-            Trouble::File(FileError::Io { source, .. }) => (source.raw_os_error(), source.kind()),
+            Trouble::File(FileError::Io { cause, .. }) => (cause.raw_os_error(), cause.kind()),
             Trouble::Busy => (Some(EBUSY), io::ErrorKind::Other),
             Trouble::Unlinked => (Some(super::ENOENT), io::ErrorKind::Other),
             Trouble::File(FileError::Symlink { .. }) => (Some(ELOOP), io::ErrorKind::Other),

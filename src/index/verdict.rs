@@ -154,6 +154,7 @@ pub enum Finding {
 
 /// A log file that was looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FileVerdict {
     /// Its name.
     pub name: String,
@@ -167,6 +168,7 @@ pub struct FileVerdict {
 
 /// What the segment says, if there is one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SegmentAccount {
     /// Records written to files.
     pub records: u64,

@@ -51,6 +51,7 @@ pub(crate) struct Keep {
 
 /// What can be changed while the log is open, as it stands now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Live {
     /// What a record of each severity does when the ring is full.
     pub when_full: [WhenFull; LEVELS],

@@ -165,7 +165,7 @@ struct Writer<'a> {
 
 impl Write for Writer<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.at += self.file.write_bytes(bytes, self.at).map_err(|e| e.source)?;
+        self.at += self.file.write_bytes(bytes, self.at).map_err(|e| e.cause)?;
         if self.at - self.synced >= SYNC_BYTES {
             self.file.sync_data()?;
             self.synced = self.at;

@@ -59,12 +59,12 @@ pub enum ApplyError {
     #[error(transparent)]
     Late(#[from] FlushError),
     /// It could not be done.
-    #[error("the archives of {path} could not all be dealt with: {source}")]
+    #[error("the archives of {path} could not all be dealt with: {cause}")]
     Failed {
         /// The log.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The log is not open, and there is no file of its name either: nothing says who else is at work.
     #[error(
@@ -120,7 +120,7 @@ fn ask(
     if super::with_those_of(at, limits) != running {
         return Err(ApplyError::OtherLimits { path: path() });
     }
-    let failed = |source| ApplyError::Failed { path: path(), source };
+    let failed = |cause| ApplyError::Failed { path: path(), cause };
     let before = look(&target.dir, &target.name, Some(at)).map_err(failed)?.judged(running, adopt);
     let errno = request(at, adopt, wait)?;
     let after = look(&target.dir, &target.name, Some(at)).map_err(failed)?.judged(running, false);
@@ -171,10 +171,10 @@ fn difference(before: Retention, after: &Retention) -> Applied {
 /// The log is not open. As long as the log file is ours, no flusher of whatever segment begins to work.
 fn by_hand(target: &Target, limits: Limits, adopting: bool) -> Result<Applied, ApplyError> {
     let path = || target.spec.log_path.clone();
-    let failed = |source| ApplyError::Failed { path: path(), source };
+    let failed = |cause| ApplyError::Failed { path: path(), cause };
     let live = live_path(target).map_err(failed)?.ok_or_else(|| ApplyError::NoLog { path: path() })?;
     let file = match LogFile::open(&live, 0, Create::Never) {
-        Err(FileError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+        Err(FileError::Io { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {
             return Err(ApplyError::NoLog { path: path() });
         }
         opened => opened.map_err(|e| failed(io::Error::other(e.to_string())))?,

@@ -7,6 +7,7 @@ use super::layout::LEVELS;
 
 /// How crlog's own lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Notes {
     /// A sentence that begins with `crlog: `.
     #[default]

@@ -3,6 +3,7 @@ use super::machine::Stage;
 
 /// How a file's size is held against the limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SizeRule {
     /// No file exceeds the limit, except one that holds a single record which is itself longer.
     #[default]
@@ -14,6 +15,7 @@ pub enum SizeRule {
 
 /// What archives are called.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Names {
     /// `app.log.1` is the newest, and all are renamed at each rotation.
     #[default]

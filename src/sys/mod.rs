@@ -186,6 +186,7 @@ pub struct Seen {
 
 /// Where a segment lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SegmentKind {
     /// Named shared memory, gone at reboot.
     Shm,
@@ -266,26 +267,26 @@ pub enum FileError {
         path: Shown,
     },
     /// The system refused.
-    #[error("cannot {doing} {path}: {source}")]
+    #[error("cannot {doing} {path}: {cause}")]
     Io {
         /// What was tried.
         doing: &'static str,
         /// The file.
         path: Shown,
         /// The system's reason.
-        source: io::Error,
+        cause: io::Error,
     },
 }
 
 impl FileError {
-    pub(crate) fn io(doing: &'static str, path: &std::path::Path, source: impl Into<io::Error>) -> FileError {
-        FileError::Io { doing, path: path.into(), source: source.into() }
+    pub(crate) fn io(doing: &'static str, path: &std::path::Path, cause: impl Into<io::Error>) -> FileError {
+        FileError::Io { doing, path: path.into(), cause: cause.into() }
     }
 
     /// The system's error number, if it is the system that refused.
     pub(crate) fn errno(&self) -> Option<i32> {
         match self {
-            FileError::Io { source, .. } => source.raw_os_error(),
+            FileError::Io { cause, .. } => cause.raw_os_error(),
             FileError::TooMany { .. } => Some(24), // EMFILE
             _ => None,
         }
@@ -293,7 +294,7 @@ impl FileError {
 
     /// Whether the file is simply not there.
     pub fn is_absent(&self) -> bool {
-        matches!(self, FileError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+        matches!(self, FileError::Io { cause, .. } if cause.kind() == io::ErrorKind::NotFound)
     }
 }
 
@@ -347,12 +348,12 @@ pub enum MapError {
 
 /// A failed write to the log file.
 #[derive(Debug, thiserror::Error)]
-#[error("{source} (after {written} bytes)")]
+#[error("{cause} (after {written} bytes)")]
 pub struct WriteError {
     /// Bytes that did reach the file.
     pub written: u64,
     /// The system's reason.
-    pub source: io::Error,
+    pub cause: io::Error,
 }
 
 /// A path that prints itself in one line, whatever bytes it holds.

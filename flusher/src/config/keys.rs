@@ -350,8 +350,8 @@ pub const KEYS: &[Key] = &[
         example: "\"/ring/app.ring\"",
         default: Default::Is("\"shm\""),
         reader: |g| match g.text(units::segment)? {
-            SegmentKind::Shm => Ok(segment(SegmentKind::Shm)),
             SegmentKind::File(_) => g.path().map(SegmentKind::File).map(segment),
+            kind => Ok(segment(kind)),
         },
     },
     Key {
@@ -422,8 +422,8 @@ pub fn meant(name: &str) -> Option<&'static str> {
 /// Where the ring is.
 pub fn segment(kind: SegmentKind) -> Setting {
     let shown = match &kind {
-        SegmentKind::Shm => "shm".to_owned(),
         SegmentKind::File(path) => shown_path(path),
+        _ => "shm".to_owned(),
     };
     Setting::new(Value::Text(shown), move |o| o.segment(kind.clone())).of("segment")
 }

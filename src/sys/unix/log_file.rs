@@ -147,7 +147,7 @@ impl LogFile {
                     (rest, skip) = advance(rest, skip + n);
                 }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(source) => return Err(WriteError { written, source }),
+                Err(cause) => return Err(WriteError { written, cause }),
             }
         }
         Ok(written)
@@ -182,7 +182,7 @@ impl LogFile {
         }
         // SAFETY: the one piece is a whole slice.
         let done = unsafe { self.write_pieces(&[(end.as_ptr(), end.len())], size) };
-        done.map(|n| size + n).map_err(|e| e.source)
+        done.map(|n| size + n).map_err(|e| e.cause)
     }
 
     /// Cuts the file to this length.

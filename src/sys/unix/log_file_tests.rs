@@ -54,7 +54,7 @@ fn a_failed_write_says_how_much_is_in_the_file() {
     // SAFETY: the bad piece is only ever looked at by the kernel, which checks it.
     let error = unsafe { log.write_pieces(&pieces, 0) }.unwrap_err();
     assert_eq!(error.written, 1024 * 5000);
-    assert_eq!(error.source.raw_os_error(), Some(libc::EFAULT));
+    assert_eq!(error.cause.raw_os_error(), Some(libc::EFAULT));
     assert_eq!(log.size().unwrap(), error.written);
 }
 
@@ -90,7 +90,7 @@ fn a_new_file_must_be_new_and_an_old_one_keeps_its_mode() {
     assert_eq!(mode(), 0o666, "whatever the umask");
     let error = LogFile::open(&path, 0o600, Create::New).unwrap_err();
     assert!(
-        matches!(&error, FileError::Io { source, .. } if source.kind() == std::io::ErrorKind::AlreadyExists)
+        matches!(&error, FileError::Io { cause, .. } if cause.kind() == std::io::ErrorKind::AlreadyExists)
     );
     drop(LogFile::open(&path, 0o600, Create::IfMissing).unwrap());
     assert_eq!(mode(), 0o666);

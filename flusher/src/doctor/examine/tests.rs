@@ -21,36 +21,22 @@ fn local(bytes_free: u64) -> FileSystem {
 }
 
 fn producer() -> ProducerInfo {
-    ProducerInfo {
-        slot: 3,
-        pid: PRODUCER,
-        start: 200,
-        name: "app".into(),
-        alive: true,
-        records: 100,
-        bytes: 1000,
-        drops: [0; 6],
-        too_long: 0,
-        inside: 0,
-        blocked: Duration::ZERO,
-        attached_unix_ns: 0,
-    }
+    let mut p = ProducerInfo::default();
+    (p.slot, p.pid, p.start, p.name, p.alive) = (3, PRODUCER, 200, "app".into(), true);
+    (p.records, p.bytes) = (100, 1000);
+    p
 }
 
 fn stats() -> Stats {
-    Stats {
-        path: "/var/log/app.log".into(),
-        ring_bytes: 8 << 20,
-        chunks: 512,
-        record_bytes_max: 2 << 20,
-        max_bytes: 10_000_000,
-        backups: 2,
-        file_bytes: 5000,
-        files: vec![("app.log".into(), 5000), ("app.log.1".into(), 9_999_999)],
-        flusher: Some(FlusherInfo { pid: FLUSHER, start: 100, sidecar: true, epoch: 1 }),
-        producers: vec![producer()],
-        ..Stats::default()
-    }
+    let mut flusher = FlusherInfo::default();
+    (flusher.pid, flusher.start, flusher.sidecar, flusher.epoch) = (FLUSHER, 100, true, 1);
+    let mut s = Stats::default();
+    s.path = "/var/log/app.log".into();
+    (s.ring_bytes, s.chunks, s.record_bytes_max) = (8 << 20, 512, 2 << 20);
+    (s.max_bytes, s.backups, s.file_bytes) = (10_000_000, 2, 5000);
+    s.files = vec![("app.log".into(), 5000), ("app.log.1".into(), 9_999_999)];
+    (s.flusher, s.producers) = (Some(flusher), vec![producer()]);
+    s
 }
 
 fn healthy() -> Facts {
