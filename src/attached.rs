@@ -11,7 +11,7 @@ use crate::ring::look;
 use crate::ring::mem::Mem;
 use crate::ring::reclaim::{Identity, deregister, occupant, register};
 use crate::segment::{self, Departure, Segment, SegmentSpec};
-use crate::sys::{self, Epoch, FileError, LockFile, Mapping, SizeLimitIsAnError, Watch, byte};
+use crate::sys::{self, Epoch, FileError, FileId, LockFile, Mapping, SizeLimitIsAnError, Watch, byte};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
@@ -19,6 +19,8 @@ use std::sync::atomic::{AtomicBool, AtomicI32};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+/// How long a process of the superuser waits until its thread has opened the file.
+const FIRST_TURN_MS: u32 = 100;
 /// How long the last one out waits for a flusher that is about to let go.
 const LAST_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -67,6 +69,8 @@ pub(crate) enum Role {
 pub(crate) struct Turn {
     pub(crate) stop: bool,
     pub(crate) flushing: bool,
+    /// It has begun with the file.
+    pub(crate) settled: bool,
     /// A thread waits to be elected, or flushes.
     pub(crate) candidate: bool,
     /// A thread helps on behalf of a call that has no time for it.
@@ -93,6 +97,8 @@ pub(crate) struct Attached {
     target: Target,
     program: Option<String>,
     next: Mutex<Option<Arc<Membership>>>,
+    /// What `/` was when we attached.
+    root: Option<FileId>,
     direct_name: Mutex<Option<String>>,
     /// This process has left the segment; handles that are still there keep the memory mapped.
     has_ended: AtomicBool,
@@ -212,6 +218,7 @@ impl Attached {
             target: target.clone(),
             program: program.map(str::to_owned),
             next: Mutex::default(),
+            root: sys::dir::root(),
             direct_name: Mutex::default(),
             has_ended: AtomicBool::new(false),
             refused: AtomicI32::new(0),
@@ -469,7 +476,13 @@ impl Attached {
 
     /// True if some flusher holds the lock right now.
     pub(crate) fn has_flusher(&self) -> bool {
-        self.lock.again().map(|l| l.held_by_other(byte::FLUSHER).unwrap_or(false)).unwrap_or(false)
+        // This handle never has that byte, so it may ask.
+        self.lock.held_by_other(byte::FLUSHER).unwrap_or(false)
+    }
+
+    /// This process sees other files under the paths of this log than when it attached: it has called `chroot`.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        sys::dir::root() != self.root
     }
 
     /// Starts the thread that waits to be elected, once.
@@ -479,6 +492,28 @@ impl Attached {
             // Without a thread, producers help themselves when the ring is full: slower, not wrong.
             turn.candidate = election::stand(self);
         }
+        drop(turn);
+        if sys::user() == 0 {
+            self.wait_for_file();
+        }
+    }
+
+    /// A process that may give up its rights or its root at once has the file open by then, if it is to write it.
+    fn wait_for_file(&self) {
+        for _ in 0..FIRST_TURN_MS {
+            let turn = self.turn();
+            if turn.settled || turn.stop || !turn.candidate || (!turn.flushing && self.has_flusher()) {
+                return;
+            }
+            let waited = self.ended.wait_timeout(turn, Duration::from_millis(1));
+            drop(waited);
+        }
+    }
+
+    /// This process's thread has the file open, or cannot have it.
+    pub(crate) fn set_settled(&self, yes: bool) {
+        self.turn().settled = yes;
+        self.ended.notify_all();
     }
 
     /// Waits until all that was in the ring before is in the file; false when `limit` has passed.

@@ -169,6 +169,7 @@ fn candidate(seat: &Seat, lock: &LockFile) -> std::io::Result<()> {
 fn flush(at: &Arc<Attached>, lock: &LockFile, hooks: Option<&mut Hooks>) -> bool {
     let mut deaf = |_| {};
     let mut flusher = Flusher::take_over(at, lock, Kind::Thread, &mut deaf);
+    at.set_settled(true);
     flusher.packs(Arc::downgrade(at));
     flusher.runs(hooks, Arc::downgrade(at));
     flusher.run(&mut || at.wish(lock));
@@ -181,7 +182,9 @@ struct Turn<'a>(&'a Attached);
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.0.turn().flushing = false;
+        let mut turn = self.0.turn();
+        (turn.flushing, turn.settled) = (false, false);
+        drop(turn);
         self.0.ended.notify_all();
     }
 }

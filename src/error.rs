@@ -43,6 +43,16 @@ pub enum OpenError {
         /// Name of the segment.
         segment: String,
     },
+    /// A forked child cannot attach, though its parent could.
+    #[error(
+        "this forked child cannot attach to {path}: {cause}. A child has to attach (Log::attach, or a record) before it gives up its rights or its root (setuid, chroot)"
+    )]
+    Forked {
+        /// The log.
+        path: PathBuf,
+        /// Why it cannot.
+        cause: Box<OpenError>,
+    },
     /// As many processes as possible are attached.
     #[error("{0} processes are attached to this log already, which is the maximum: stop some")]
     TooManyProcesses(u32),

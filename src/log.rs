@@ -76,7 +76,7 @@ impl Core {
                 }
             };
             let next = if !current.0.born.is_current() {
-                self.attach()?
+                self.attach().map_err(|e| self.in_child(e))?
             } else if current.0.is_retired() {
                 current.0.successor()?
             } else {
@@ -90,6 +90,10 @@ impl Core {
             return Ok(next);
         }
         self.attach()
+    }
+
+    fn in_child(&self, e: OpenError) -> OpenError {
+        OpenError::Forked { path: self.target.spec.log_path.clone(), cause: Box::new(e) }
     }
 
     /// The last attachment, of this process or of its parent.

@@ -207,6 +207,10 @@ impl Flusher<'_> {
 
     /// Rotates now.
     pub(super) fn rotate(&mut self, stage: Stage) -> Result<(), Trouble> {
+        if self.at.is_elsewhere() {
+            self.cannot_rotate_here();
+            return Ok(());
+        }
         let (id, file_bytes) = (self.log_id(), self.cell.end);
         let own_name = self.live.clone();
         self.know();
@@ -390,8 +394,11 @@ impl Flusher<'_> {
     /// Has somebody moved, replaced, deleted, truncated or prolonged the file?
     pub(super) fn check_file(&mut self) -> Result<(), Trouble> {
         let id = self.log_id();
-        if self.identity_of(self.live_name())? == Some(id) {
-            return self.check_end();
+        match self.identity_of(self.live_name()) {
+            Ok(Some(found)) if found == id => return self.check_end(),
+            Err(trouble) if !self.may_go_on_unseen() => return Err(trouble),
+            Ok(_) if !self.at.is_elsewhere() => {}
+            _ => return self.check_end(),
         }
         bump(self.at.mem(), Counter::FileSurprises, 1);
         self.tell_removed();

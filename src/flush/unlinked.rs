@@ -10,12 +10,17 @@
 //! | no name after a sync that is waited for, or before it if nothing came since | a new file; those who wait hear that what stood in the old one is gone | likewise |
 //! | the journalled file is not there when a turn begins | a new file; it may have been moved, but who waits for a sync hears of it all the same | `FileSurprises` |
 //! | no name at the end of a turn | a new, empty file | likewise |
+//! | it has a name, but this process may not look any more (`setuid`, `chroot`) | written on, not rotated | - |
 //! | moved, but not removed | nothing is lost; noticed every 20 ms ([`Flusher::check_file`]) | `FileSurprises` |
 
-use super::{Event, Flusher, Swept, Trouble};
+use super::{EIO, Event, Flusher, MS, Swept, Trouble};
+use crate::ring::fault;
 use crate::ring::layout::Counter;
 use crate::ring::sweep::bump;
+use crate::rotate::{Failure, Outcome};
+use crate::sys;
 use std::io;
+use std::time::Duration;
 
 /// How often one sweep begins again because the file was removed.
 const AGAIN: u32 = 10;
@@ -57,6 +62,26 @@ impl Flusher<'_> {
             self.gone_unsynced = false;
         }
         done
+    }
+
+    /// The file's name cannot be looked at any more: this process has given up the right to search the directory, or its root.
+    /// As long as the open file has a name, it is written.
+    pub(super) fn may_go_on_unseen(&self) -> bool {
+        self.file.as_ref().is_some_and(|file| file.size_and_names().is_ok_and(|(_, names)| names > 0))
+    }
+
+    /// Under the names of the log's files this process sees others, or none: the old file grows.
+    pub(super) fn cannot_rotate_here(&mut self) {
+        let now_ms = sys::monotonic_ns() / MS;
+        self.backoff.note(Outcome::Kept(Failure::Other), now_ms);
+        let what = format!(
+            "cannot rotate {}: process {} has called chroot and does not see its directory any more; the file grows",
+            self.at.log_path.display(),
+            sys::pid()
+        );
+        fault::store(self.at.mem(), EIO, &what);
+        let retry = Duration::from_millis(self.backoff.due_ms().saturating_sub(now_ms));
+        (self.tell)(Event::Error { what, errno: 0, retry });
     }
 
     /// The file has no name any more. (One of a file system that counts no names has the log's.)

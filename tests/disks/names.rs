@@ -64,7 +64,7 @@ fn a_link_put_in_place_of_a_running_log_is_not_followed_and_records_wait_for_its
     write(&mut w, 100..200);
     until_error(&log);
     let error = log.flush(Duration::from_millis(50)).unwrap_err().to_string();
-    assert!(error.contains("symbolic links"), "{error}");
+    assert!(error.contains("is a symbolic link, which crlog does not follow"), "{error}");
     std::fs::remove_file(disk.log()).unwrap();
     log.flush(LONG).unwrap();
     assert_records(&disk.content(), 100..200);

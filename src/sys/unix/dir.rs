@@ -115,6 +115,11 @@ pub fn open_to_read(path: &Path) -> io::Result<(fs::File, FileId)> {
     Ok((file, FileId { dev: stat.dev(), ino: stat.ino() }))
 }
 
+/// What `/` is for this process: something else after `chroot`.
+pub fn root() -> Option<FileId> {
+    id_at(Path::new("/")).ok().flatten()
+}
+
 /// Makes renames and new files in a directory survive a power loss.
 pub fn sync(dir: &Path) -> io::Result<()> {
     fs::File::open(dir)?.sync_all()

@@ -32,6 +32,8 @@ pub struct LockFile {
     fd: Descriptor,
     path: PathBuf,
     id: FileId,
+    /// What `/` was when it was opened.
+    root: Option<FileId>,
 }
 
 impl LockFile {
@@ -47,7 +49,7 @@ impl LockFile {
 
     fn opened(path: &Path, mode: u32, create: Create) -> Result<LockFile, FileError> {
         let Opened { fd, id, .. } = open_guarded(path, mode.into(), create, Trust::Ours)?;
-        let lock = LockFile { fd, path: path.to_path_buf(), id };
+        let lock = LockFile { fd, path: path.to_path_buf(), id, root: super::dir::root() };
         match lock.holds_a_note() {
             Ok(true) => Ok(lock),
             Ok(false) => Err(FileError::NotALock { path: path.into() }),
@@ -89,7 +91,7 @@ impl LockFile {
         if id != self.id {
             return Err(io(io::ErrorKind::NotFound.into()));
         }
-        Ok(LockFile { fd, path: self.path.clone(), id })
+        Ok(LockFile { fd, path: self.path.clone(), id, root: self.root })
     }
 
     /// The path it was opened at.
@@ -105,7 +107,13 @@ impl LockFile {
     /// Whether the path still names this file. Ask again after each wait for
     /// [`OPEN`](crate::sys::byte::OPEN): the last one out removes the file.
     pub fn is_current(&self) -> io::Result<bool> {
-        Ok(id_at(&self.path)? == Some(self.id))
+        match id_at(&self.path) {
+            Ok(Some(id)) => Ok(id == self.id),
+            // What this process sees under its path is not what it has opened there.
+            Ok(None) if super::dir::root() != self.root => Ok(stat_of(self.fd.fd()?)?.st_nlink > 0),
+            Ok(None) => Ok(false),
+            Err(e) => Err(e),
+        }
     }
 
     /// Takes a byte for us alone; `false` if another handle has it.
