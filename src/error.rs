@@ -116,6 +116,9 @@ pub enum AppendError {
         "this process is not attached to the log at this moment (it was forked, or the segment was removed), and the record was not taken: Log::attach attaches, or says what prevents it"
     )]
     Detached,
+    /// A handle that only looks, or flushes, takes no records: it was made by [`Options::attach`](crate::Options::attach).
+    #[error("this handle of the log only looks or flushes: open it with Options::open to write")]
+    ReadOnly,
     /// The call waited for room, and what was set by [`Writer::set_interrupt`](crate::Writer::set_interrupt) ended the wait.
     #[error("the wait for room in the ring was interrupted, and the record was not taken")]
     Interrupted,

@@ -42,6 +42,7 @@ mod log;
 #[doc(hidden)]
 pub mod manifest;
 mod options;
+mod own_writer;
 #[doc(hidden)]
 pub mod pack;
 mod reattach;

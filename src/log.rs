@@ -2,8 +2,9 @@
 
 use crate::attached::{Attached, Membership, NotSynced, Role, Target};
 use crate::close::EndOptions;
-use crate::error::{FlushError, OpenError};
+use crate::error::{AppendError, FlushError, OpenError};
 use crate::options::{CHUNK_BYTES, Difference, Live, Options, WhenFull};
+use crate::own_writer::OwnWriters;
 use crate::reattach::Reattach;
 use crate::ring::journal::{self, Found};
 use crate::ring::layout::{Counter, LEVELS, Phase, State, counter, word};
@@ -28,6 +29,7 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub struct Log {
     core: Arc<Core>,
+    own: Arc<OwnWriters>,
 }
 
 // A panic between two calls leaves nothing half done: a record is taken by one store, and no function of the host runs
@@ -109,7 +111,7 @@ impl Core {
 
 impl Log {
     pub(crate) fn open(options: Options) -> Result<Log, OpenError> {
-        let log = Log { core: Core::new(options, Role::Producer)? };
+        let log = Log { core: Core::new(options, Role::Producer)?, own: OwnWriters::new() };
         log.check_file()?;
         Ok(log)
     }
@@ -130,7 +132,7 @@ impl Log {
 
     /// Attaches without a slot and without a thread.
     pub(crate) fn visit(options: Options, role: Role) -> Result<Log, OpenError> {
-        Ok(Log { core: Core::new(options, role)? })
+        Ok(Log { core: Core::new(options, role)?, own: OwnWriters::new() })
     }
 
     pub(crate) fn end_options(&self) -> EndOptions {
@@ -149,6 +151,19 @@ impl Log {
         let at = self.core.membership()?;
         at.0.start_flusher_if(self.core.may_flush());
         Ok(Writer::new(Arc::clone(&self.core), at))
+    }
+
+    pub(crate) fn own_writers(&self) -> &OwnWriters {
+        &self.own
+    }
+
+    /// A record that finds no writer: refused and counted, if this handle might have had one.
+    pub(crate) fn no_writer(&self, severity: Severity, e: &OpenError) -> AppendError {
+        if matches!(e, OpenError::ReadOnly { .. }) {
+            return AppendError::ReadOnly;
+        }
+        self.core.reattach.count(severity as u8, 1);
+        AppendError::Detached
     }
 
     /// Attaches this process to the log, if it is not attached: a forked child does that at its first record by itself, and

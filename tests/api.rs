@@ -4,8 +4,9 @@
 
 mod common;
 
-use common::Place;
-use crlog::{FileError, Log, MapError, OpenError, Options, SegmentError, Writer};
+use common::os::{fork, reap};
+use common::{Place, assert_complete, by_name};
+use crlog::{AppendError, FileError, Log, MapError, OpenError, Options, SegmentError, Writer};
 use std::error::Error;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
@@ -63,4 +64,57 @@ fn errors_of_opening_can_be_matched() {
             assert!(!texts[i - 1].contains(text.as_str()), "{texts:?}");
         }
     }
+}
+
+#[test]
+fn log_handle_writes_through_writer_of_each_thread() {
+    let place = Place::new();
+    let log = place.options().open().unwrap();
+    let threads: Vec<_> = (0..4)
+        .map(|name| {
+            let log = log.clone();
+            std::thread::spawn(move || {
+                (0..1000).for_each(|i| log.append(format!("t{name} {i}").as_bytes()).unwrap());
+            })
+        })
+        .collect();
+    threads.into_iter().for_each(|t| t.join().unwrap());
+    for i in 0..10 {
+        log.append(format!("main {i}").as_bytes()).unwrap();
+        if i == 4 {
+            reap(fork(|| (0..10).for_each(|i| log.append(format!("child {i}").as_bytes()).unwrap())));
+        }
+    }
+    let id = crlog::names::segment_id(&crlog::names::canonical(&place.log()).unwrap());
+    drop(log);
+    // This thread's storage lives on; the log is closed all the same.
+    assert!(!std::path::Path::new("/dev/shm").join(id).exists());
+    let got = by_name(&place.lines_now());
+    assert_complete(&got);
+    assert_eq!(got.len(), 6);
+    assert_eq!((got["main"].len(), got["child"].len(), got["t3"].len()), (10, 10, 1000));
+}
+
+#[test]
+fn log_handles_of_several_logs_in_one_thread_keep_apart() {
+    let places: Vec<Place> = (0..3).map(|_| Place::new()).collect();
+    for round in 0..3 {
+        let logs: Vec<Log> = places.iter().map(|p| p.options().open().unwrap()).collect();
+        for (i, log) in logs.iter().enumerate() {
+            log.append(format!("log {i} round {round}").as_bytes()).unwrap();
+        }
+    }
+    for (i, place) in places.iter().enumerate() {
+        let expected: Vec<String> = (0..3).map(|round| format!("log {i} round {round}")).collect();
+        assert_eq!(place.lines_now(), expected);
+    }
+}
+
+#[test]
+fn log_handle_that_only_looks_refuses_records() {
+    let place = Place::new();
+    let log = place.options().open().unwrap();
+    let guest = place.options().attach().unwrap();
+    assert_eq!(guest.append(b"x"), Err(AppendError::ReadOnly));
+    assert_eq!(log.stats().unwrap().drops, [0; 6]);
 }
