@@ -168,7 +168,7 @@ impl Log {
 
     /// Attaches this process to the log, if it is not attached: a forked child does that at its first record by itself, and
     /// so does each process after somebody removed the segment. Called before, it says what prevents it, which
-    /// [`AppendError::Detached`](crate::AppendError::Detached) cannot, and it does the waiting that
+    /// [`AppendError::Detached`] cannot, and it does the waiting that
     /// [`Writer::try_log`] may not do.
     pub fn attach(&self) -> Result<(), OpenError> {
         let at = self.core.membership()?;
