@@ -284,7 +284,7 @@ fn archives_are_kept_unless_asked_otherwise() {
         w.append(format!("{i} {i:100}").as_bytes()).unwrap();
     }
     log.flush(Duration::from_secs(20)).unwrap();
-    assert_eq!(log.stats().backups, crlog::DEFAULT_BACKUPS);
+    assert_eq!(log.stats().unwrap().backups, crlog::DEFAULT_BACKUPS);
     assert_eq!((numbered(&place), place.lines_now().len()), (8, 5_000));
     for _ in 0..6 {
         w.append(b"one more").unwrap();
@@ -303,13 +303,13 @@ fn rotation_on_demand_without_archives_is_refused() {
     let refused = log.rotate(limit).unwrap_err();
     assert!(matches!(&refused, crlog::FlushError::Discards { path } if path == log.path()), "{refused}");
     assert!(refused.to_string().contains("crlog rotate --discard"), "{refused}");
-    log.request_rotation();
+    log.request_rotation().unwrap();
     w.append(b"kept, too").unwrap();
     log.flush(limit).unwrap();
     assert_eq!(place.lines_now(), ["kept", "kept, too"]);
     log.rotate_or_discard(limit).unwrap();
     assert_eq!(place.lines_now(), [""; 0]);
-    log.request_rotation();
+    log.request_rotation().unwrap();
     w.append(b"after").unwrap();
     log.flush(limit).unwrap();
     assert_eq!(place.lines_now(), ["after"], "the permission was for once");

@@ -241,7 +241,7 @@ fn verify_beside_quick_retention_finds_no_gap() {
     let role = |i| place.child("keep three for ever", &format!("p{i}"));
     let writers: Vec<_> = (0..3).map(role).collect();
     until(Duration::from_secs(30), "files appear", || archive(&place, 3).exists());
-    let rotations = || place.options().attach().map_or(0, |log| log.stats().counters.rotations);
+    let rotations = || place.options().attach().map_or(0, |log| log.stats().unwrap().counters.rotations);
     let before = rotations();
     for _ in 0..40 {
         assert_eq!(verify(&place).findings, []);
