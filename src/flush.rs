@@ -76,6 +76,12 @@ const CHECK_DEAD_PRESSED_NS: u64 = 10 * MS;
 const RETRY_MIN_NS: u64 = 10 * MS;
 const RETRY_MAX_NS: u64 = 500 * MS;
 
+/// Requests for rotations, those served, and whether they may empty the file.
+const ROTATIONS: [(usize, usize, bool); 2] = [
+    (word::ROTATE_REQUESTS, word::ROTATE_SERVED, false),
+    (word::DISCARD_REQUESTS, word::DISCARD_SERVED, true),
+];
+
 /// What the flusher's host wants of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wish {
@@ -556,23 +562,24 @@ impl<'a> Flusher<'a> {
 
     fn serve_requests(&mut self) -> Result<(), Trouble> {
         let mem = self.at.mem();
-        // ORDER discard/acquire.
-        let asked = mem.load(word::ROTATE_REQUESTS, Acquire);
-        let may_rotate = self.backoff.is_due(sys::monotonic_ns() / MS);
-        if asked != mem.load(word::ROTATE_SERVED, Relaxed) && may_rotate {
-            let discards = self.config.policy.empties();
-            if discards && mem.load(word::DISCARD, Relaxed) == 0 {
+        for (requests, served, may_empty) in ROTATIONS {
+            let asked = mem.load(requests, Relaxed);
+            if asked == mem.load(served, Relaxed) || !self.backoff.is_due(sys::monotonic_ns() / MS) {
+                continue;
+            }
+            if self.config.policy.empties() && !may_empty {
                 let path = self.at.log_path.clone();
-                let what = FlushError::Discards { path }.to_string();
-                (self.tell)(Event::Error { what, errno: 0, retry: Duration::ZERO });
-            } else if self.cell.end > 0 {
-                self.rotate(self.config.policy.stage())?;
+                (self.tell)(Event::NotRotated { what: FlushError::Discards { path }.to_string() });
+            } else {
+                if self.cell.end > 0 {
+                    self.rotate(self.config.policy.stage())?;
+                }
+                // A rotation that failed is asked for until it has been made.
+                if self.backoff.failures() > 0 {
+                    continue;
+                }
             }
-            mem.store(word::DISCARD, 0, Relaxed);
-            // A rotation that failed is asked for until it has been made.
-            if self.backoff.failures() == 0 {
-                mem.store(word::ROTATE_SERVED, asked, Relaxed);
-            }
+            mem.store(served, asked, Relaxed);
         }
         let asked = mem.load(word::REOPEN_REQUESTS, Relaxed);
         if asked != mem.load(word::REOPEN_SERVED, Relaxed) {

@@ -18,7 +18,7 @@ use crate::sys::{Create, FileError, LogFile};
 use crate::writer::{Severity, Writer};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering::{Relaxed, Release};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::Duration;
 
@@ -235,26 +235,22 @@ impl Log {
         if at.0.configuration().0.policy.empties() {
             return Err(FlushError::Discards { path: self.path().to_owned() });
         }
-        self.rotate_with(limit, false)
+        self.rotate_by(limit, word::ROTATE_REQUESTS, word::ROTATE_SERVED)
     }
 
     /// The same also for a log that keeps no archives (backups 0): its file is emptied, and what was in it is gone.
     pub fn rotate_or_discard(&self, limit: Duration) -> Result<(), FlushError> {
-        self.rotate_with(limit, true)
+        self.rotate_by(limit, word::DISCARD_REQUESTS, word::DISCARD_SERVED)
     }
 
-    fn rotate_with(&self, limit: Duration, discard: bool) -> Result<(), FlushError> {
+    fn rotate_by(&self, limit: Duration, requests: usize, served: usize) -> Result<(), FlushError> {
         let deadline = std::time::Instant::now().checked_add(limit);
         self.flush(limit)?;
         let at = self.core.membership().map_err(|e| detached(&e))?;
         let (at, mem) = (&at.0, at.0.mem());
-        if discard {
-            mem.store(word::DISCARD, 1, Relaxed);
-        }
-        // ORDER discard/release: the flusher that sees the request sees what it may do.
-        let asked = mem.add(word::ROTATE_REQUESTS, 1, Release).wrapping_add(1);
+        let asked = mem.add(requests, 1, Relaxed).wrapping_add(1);
         let mut wait = Duration::from_millis(1);
-        while mem.load(word::ROTATE_SERVED, Relaxed).wrapping_sub(asked) >= u64::MAX / 2 {
+        while mem.load(served, Relaxed).wrapping_sub(asked) >= u64::MAX / 2 {
             at.ring();
             if deadline.is_some_and(|end| std::time::Instant::now() >= end) {
                 return Err(FlushError::Timeout { waited: limit, reason: reason(at, limit) });

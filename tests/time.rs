@@ -316,3 +316,13 @@ fn period_in_a_damaged_manifest_counts_for_nothing() {
     short_processes(&place, "S 1", &[0]);
     assert_eq!(archives(&place.log()).into_values().collect::<Vec<_>>(), ["line 0\n"], "since its birth");
 }
+
+#[test]
+fn file_older_than_the_period_is_rotated_by_its_own_age() {
+    let place = Place::new();
+    short_processes(&place, "daily 00:00 UTC", &[0]);
+    days_ago(&place.log(), 2);
+    short_processes(&place, "daily 00:00 UTC", &[0]);
+    assert_eq!(archives(&place.log()).into_values().collect::<Vec<_>>(), ["line 0\n"]);
+    assert_eq!(text(&place.log()), "line 0\n");
+}

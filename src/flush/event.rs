@@ -24,6 +24,11 @@ pub enum Event {
         /// Size of the file that was put away.
         file_bytes: u64,
     },
+    /// A rotation that was asked for is not made, since it would empty the file.
+    NotRotated {
+        /// Why, and what to do.
+        what: String,
+    },
     /// Retention removed an archive.
     Removed {
         /// Its file name.

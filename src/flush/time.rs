@@ -5,10 +5,9 @@
 //! boundary is looked at once a sweep, before what is in the ring is collected: what was committed some milliseconds
 //! before it, but not yet drained, stands in the new file.
 
-use super::{Event, Flusher, MS, Trouble};
+use super::{Event, Flusher, MS, ROTATIONS, Trouble};
 use crate::options::{Config, OnStart};
 use crate::ring::journal::Period;
-use crate::ring::layout::word;
 use crate::ring::mem::Mem;
 use crate::rotate::manifest::Manifest;
 use crate::rotate::name::Packing;
@@ -74,7 +73,10 @@ impl Flusher<'_> {
         self.know_of_files();
         let known = self.keeper.manifest().and_then(Manifest::period);
         let known = known.and_then(|(from, until)| armed(Period { from, until }));
-        self.cell.period = match (&self.schedule, known) {
+        // Records from before the period began: the file was put in the place of the one that the period is of.
+        let written = last_write(file);
+        let is_older = |known: &Armed| known.from <= now() && written.is_some_and(|write| write < known.from);
+        self.cell.period = match (&self.schedule, known.filter(|known| !is_older(known))) {
             (Some(schedule), Some(known)) => period(schedule.go_on(known, now())),
             _ => self.begin(now(), self.file_begun(file)),
         };
@@ -203,7 +205,8 @@ impl Flusher<'_> {
     /// At most until a rotation that failed is tried again, if it does not wait for a record.
     pub(super) fn until_retry(&self, limit: Duration) -> Duration {
         let mem = self.at.mem();
-        let asked = mem.load(word::ROTATE_REQUESTS, Relaxed) != mem.load(word::ROTATE_SERVED, Relaxed);
+        let is_open = |(asked, served, _)| mem.load(asked, Relaxed) != mem.load(served, Relaxed);
+        let asked = ROTATIONS.into_iter().any(is_open);
         let late = self.schedule.is_some() && self.boundary_in().is_zero();
         if self.backoff.failures() == 0 || !(asked || late) {
             return limit;

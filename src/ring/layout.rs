@@ -100,8 +100,10 @@ pub mod word {
     /// What became of them (written by the flusher): see [`super::kept`].
     pub const KEEP_DONE: usize = 0x1538;
     pub const ADOPT_DONE: usize = 0x1548;
-    /// Not 0 = the rotation that is asked for may empty the file, if no archives are kept (0 again when it is served).
-    pub const DISCARD: usize = 0x1550;
+    /// Bumped to ask the flusher for a rotation that may empty the file, if no archives are kept; and those served so
+    /// far (written by the flusher).
+    pub const DISCARD_REQUESTS: usize = 0x1550;
+    pub const DISCARD_SERVED: usize = 0x1558;
     /// Not 0 = this segment is retired: producers move to its successor at their next lease. See [`super::retired`].
     pub const RETIRED: usize = 0x1580;
     /// What a producer does when the ring is full: a word for each severity, in the code of

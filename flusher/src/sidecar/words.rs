@@ -22,6 +22,7 @@ pub fn weight(event: &Event) -> Told {
         }
         Event::Reaped { lost_unfinished: true, .. }
         | Event::Moved
+        | Event::NotRotated { .. }
         | Event::FileRemoved { .. }
         | Event::PackFailed { .. }
         | Event::OwnerRefused { .. }
@@ -51,6 +52,7 @@ pub fn in_words(event: &Event) -> String {
         Event::Error { what, retry, .. } => {
             format!("error: {what}; trying again in {}, records wait in the ring", show_time(*retry))
         }
+        Event::NotRotated { what } => format!("warning: {what}"),
         Event::Recovered => "the error is gone, records are written again".into(),
         Event::FileRemoved { bytes } => format!(
             "warning: the log file was removed, or replaced, by another program, with {} in it: a new one is begun",
