@@ -21,7 +21,7 @@
 use super::{Event, Flusher, Kind};
 use crate::attached::Attached;
 use crate::manifest::{Hidden, Store, naming};
-use crate::options::Config;
+use crate::options::{Config, OnStart};
 use crate::retention::{carry_out, files_of};
 use crate::ring::layout::{Counter, kept, word};
 use crate::ring::mem::Mem;
@@ -117,6 +117,17 @@ fn has_limits_of_time(config: &Config) -> bool {
     !config.keep.age.is_zero() || config.keep.min_free > 0
 }
 
+/// Whether archives come and go by themselves. Else the manifest is not written before the first rotation that is asked
+/// for: a log that never rotates needs none, and its first record does not wait for one.
+fn has_archives(config: &Config) -> bool {
+    config.policy.names == Scheme::Dated
+        || config.policy.max_bytes > 0
+        || config.rotate_at.is_some()
+        || config.on_start == OnStart::Rotate
+        || has_limits_of_time(config)
+        || config.keep.bytes > 0
+}
+
 /// The limits of a configuration. With numbers and no backups there are no archives, so there is no limit to their number.
 pub(crate) fn limits_of(config: &Config) -> Limits {
     let some = |n: u64| Some(n).filter(|n| *n > 0);
@@ -191,7 +202,7 @@ impl Flusher<'_> {
     /// At most until retention is due.
     pub(super) fn until_keeping(&self, limit: Duration) -> Duration {
         let waits = self.keeper.due || has_limits_of_time(&self.config);
-        if self.kind == Kind::Helper || !waits || !has_manifest(&self.config) {
+        if self.kind == Kind::Helper || !waits || !self.has_manifest() {
             return limit;
         }
         let mut at = self.keeper.next_ns;
@@ -217,6 +228,11 @@ impl Flusher<'_> {
         self.keeper.measured = (self.cell.file, self.cell.end);
         self.keeper.measure_ns = now_ns + nanos(wait);
         sys::dir::free_bytes(&self.at.dir).is_ok_and(|free| free < self.config.keep.min_free)
+    }
+
+    /// Whether the manifest is to be written now.
+    fn has_manifest(&self) -> bool {
+        has_manifest(&self.config) && (has_archives(&self.config) || self.keeper.left.is_some())
     }
 
     /// Names are as they should be, and ours.
@@ -262,7 +278,7 @@ impl Flusher<'_> {
         }
         let not_before = self.keeper.next_ns.max(self.keeper.rest_ns);
         let may = self.kind != Kind::Helper && self.is_at_rest() && !self.is_shifting();
-        if !may || !has_manifest(&self.config) || now_ns < not_before {
+        if !may || !self.has_manifest() || now_ns < not_before {
             return;
         }
         if !self.keeper.due && !has_limits_of_time(&self.config) {
