@@ -14,7 +14,7 @@ use crate::ring::reclaim::{Death, deaths, drops, own_drops, reported};
 use crate::rotate::Standing;
 use crate::segment;
 use crate::stats::{Counters, DeathInfo, FlusherInfo, ProducerInfo, Stats};
-use crate::sys::{Create, FileError, LogFile};
+use crate::sys::{self, Create, FileError, LogFile};
 use crate::writer::{Severity, Writer};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::path::{Path, PathBuf};
@@ -442,6 +442,12 @@ pub(crate) fn reason(at: &Attached, waited: Duration) -> String {
         return format!("the flusher cannot write {}: {why}", at.log_path.display());
     }
     match flusher(at) {
+        Some(f) if sys::is_stopped(f.pid, f.start) => {
+            format!(
+                "process {} flushes, but is stopped: continue it (kill -CONT {}), or end it",
+                f.pid, f.pid
+            )
+        }
         Some(f) if waited < TELLING => {
             format!("process {} flushes, and had no time to: wait longer, or again", f.pid)
         }

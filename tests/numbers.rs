@@ -141,7 +141,7 @@ fn a_file_that_others_wrote_to_or_cut_has_no_order_numbers() {
 fn a_file_that_others_moved_to_where_archives_are_is_one_with_its_numbers() {
     for _ in 0..10 {
         let place = Place::new();
-        let log = place.options().backups(9).open().unwrap();
+        let log = place.options().max_bytes(1_000_000).backups(9).open().unwrap();
         write(&log, 5);
         // So a flusher is at work: a helper, that may have written until now, has no time for what others do to files.
         until(LONG, "the manifest knows the log", || {

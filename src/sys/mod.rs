@@ -59,9 +59,9 @@ mod unix;
 pub use unix::{
     Epoch, LockFile, LogFile, Mapping, SegmentObject, SizeLimitIsAnError, Watch, at_exit, block_signals,
     boot_id, can_give, dir, explain_bus_errors, full_barrier_everywhere, give_way, group_id, in_real_parent,
-    is_direct, make_private_dir, mark_direct, may_be_in_a_signal_handler, monotonic_ns, open_for_child,
-    own_start_time, pid, pid_namespace, point, process_gone, program_name, resolve_path, run_child,
-    segment_dir, stop_myself, sweep, unix_ns, user, user_id, uuid,
+    is_direct, is_stopped, make_private_dir, mark_direct, may_be_in_a_signal_handler, monotonic_ns,
+    open_for_child, own_start_time, pid, pid_namespace, point, process_gone, program_name, resolve_path,
+    run_child, segment_dir, stop_myself, sweep, unix_ns, user, user_id, uuid,
 };
 // The seam for Windows: `windows/mod.rs` with the same names, and
 // `#[cfg(windows)] mod windows; #[cfg(windows)] pub use windows::{...};`

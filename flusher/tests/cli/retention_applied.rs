@@ -179,7 +179,7 @@ fn a_flusher_that_does_not_get_on_is_named_in_time() {
     let mut sidecar = place.sidecar("");
     sidecar.signal(Signal::STOP);
     let output = place.run(CRLOG, "retention --adopt --timeout 300ms", b"");
-    assert_ended(&output, 1, "flushes, but does not get on");
+    assert_ended(&output, 1, "flushes, but is stopped: continue it");
     sidecar.signal(Signal::CONT);
     eventually("what was asked for is done later", || archives(&place).len() == 2);
     drop(log);
@@ -191,7 +191,7 @@ fn a_flusher_that_does_not_get_on_is_named_in_time() {
 fn a_flusher_says_what_went_wrong() {
     let place = Place::new();
     unknown(&place, 1..=3);
-    let log = Options::new(place.log()).backups(2).open().unwrap();
+    let log = Options::new(place.log()).max_bytes(1_000_000).backups(2).open().unwrap();
     write(&log, "x");
     let hidden = place.path().join(".app.log.crlog");
     eventually("it has a manifest", || hidden.join("manifest").exists());

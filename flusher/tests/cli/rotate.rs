@@ -76,7 +76,7 @@ fn a_flusher_that_does_not_get_on_is_named_in_time() {
     let mut sidecar = place.sidecar("--backups 3");
     log.writer().unwrap().append(b"x").unwrap();
     sidecar.signal(rustix::process::Signal::STOP);
-    let why = "flushes, but does not get on";
+    let why = "flushes, but is stopped: continue it";
     assert_ended(&place.run(CRLOG, "rotate --timeout 300ms", b""), 1, why);
     sidecar.signal(rustix::process::Signal::CONT);
     assert_eq!(said(&place), "rotated: app.log.1, 2 bytes\n");

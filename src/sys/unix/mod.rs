@@ -42,8 +42,8 @@ pub use object::{SegmentObject, segment_dir};
 pub use path::{in_real_parent, is_direct, make_private_dir, mark_direct, resolve_path};
 pub use priority::give_way;
 pub use process::{
-    boot_id, monotonic_ns, own_start_time, pid, pid_namespace, process_gone, program_name, unix_ns, user,
-    uuid,
+    boot_id, is_stopped, monotonic_ns, own_start_time, pid, pid_namespace, process_gone, program_name,
+    unix_ns, user, uuid,
 };
 pub use signal::{
     SizeLimitIsAnError, at_exit, block_signals, explain_bus_errors, may_be_in_a_signal_handler, stop_myself,

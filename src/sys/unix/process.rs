@@ -32,6 +32,14 @@ pub(super) fn start_time(pid: u32) -> Option<u64> {
     parse_start(&fs::read(format!("/proc/{pid}/stat")).ok()?)
 }
 
+/// Whether the process with that pid and start time is stopped, by a signal or a debugger. False if that is not known, as in
+/// another pid namespace.
+pub fn is_stopped(pid: u64, start: u64) -> bool {
+    let Ok(stat) = fs::read(format!("/proc/{pid}/stat")) else { return false };
+    let state = stat.iter().rposition(|&b| b == b')').and_then(|end| stat.get(end + 2));
+    matches!(state, Some(b'T' | b't')) && parse_start(&stat) == Some(start)
+}
+
 /// Our own start time. By another name than our pid, which means somebody else where `/proc` is that of
 /// another pid namespace.
 pub fn own_start_time() -> Option<u64> {
