@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 # Python's packages, and programs.
-PACKAGES = ("gevent", "uvicorn", "uvicorn_worker", "hypercorn", "rq", "supervisor")
+PACKAGES = ("gevent", "uvicorn", "uvicorn_worker", "rq", "supervisor")
 TOOLS = ("uwsgi", "apache2", "redis-check-rdb")
 
 

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -24,7 +25,6 @@ SERVERS = {
     "gunicorn-uvicorn": ("uvicorn_worker", [*PLAIN, "-k", "uvicorn_worker.UvicornWorker"], "asgi", signal.SIGHUP),
     "uvicorn": ("uvicorn", ["-m", "uvicorn"], "asgi", None),
     "uvicorn-workers": ("uvicorn", ["-m", "uvicorn", "--workers", KEPT], "asgi", signal.SIGHUP),
-    "hypercorn": ("hypercorn", ["-m", "hypercorn", "-w", KEPT], "asgi", None),
     "uwsgi": ("uwsgi", ["--master", "--lazy-apps", "--die-on-term", "--processes", KEPT], "web", signal.SIGHUP),
 }
 
@@ -67,7 +67,7 @@ class Server:
 
     def wait_for_all_workers(self, place, killed: frozenset[int] | set[int] = frozenset()) -> None:
         """A signal that reaches a worker before its own handlers are there is lost, and the server waits for it."""
-        if self.kind in ("uvicorn", "hypercorn"):
+        if self.kind == "uvicorn":
             return
 
         def up() -> bool:
@@ -76,7 +76,8 @@ class Server:
             return len(loaded & set(children(self.program.pid)) - killed) == KEPT
 
         until(up, f"{self.kind} has all its workers")
-        time.sleep(0.3 if self.kind == "uwsgi" else 0)  # it loads before it is ready, and says nothing of it
+        # It loads before it is ready, and says nothing of it.
+        time.sleep(0.3 if self.kind == "uwsgi" else 0)
 
     def reload_if_possible(self, place, before: set[int]) -> None:
         if self.reload is None:
@@ -93,10 +94,20 @@ class Server:
         killed.add(victim)
 
     def end(self) -> None:
+        workers = children(self.program.pid)
         self.program.signal(signal.SIGTERM)
         status = self.program.process.wait(60)
+        until(lambda: all(has_ended(pid) for pid in workers), f"the workers of {self.kind} have ended")
         assert status in (0, -signal.SIGTERM), (status, self.program.stderr[-3000:])
         self.program.ends(status)
+
+
+def has_ended(pid: int) -> bool:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return True
+    return stat.rpartition(")")[2].split()[0] == "Z"
 
 
 @pytest.mark.parametrize("kind", SERVERS)
@@ -107,18 +118,14 @@ def test_server_that_is_reloaded_killed_ended_and_restarted_keeps_all_lines(plac
     pids = server.ask(range(ROUND))
     server.reload_if_possible(place, pids)
     server.ask(range(ROUND, 2 * ROUND))
-    all_of_them = set(children(server.program.pid))
     server.kill_one(killed)
     if killed == {server.program.pid}:
-        server.program.process.wait(60)
-        server = Server(place, kind, 1)
-    elif kind == "hypercorn":  # terminates its other workers, which have no handler of their own, and ends
-        killed |= all_of_them
         server.program.process.wait(60)
         server = Server(place, kind, 1)
     else:
         server.wait_for_all_workers(place, killed)
     server.ask(range(2 * ROUND, 3 * ROUND))
+    server.wait_for_all_workers(place, killed)
     server.end()
     assert_complete(place, kind, range(3 * ROUND), killed)
 

@@ -11,7 +11,7 @@ import numbering
 LINES = 3
 OWN = {"handlers": ["file"], "level": "INFO", "propagate": False}
 
-logging.config.dictConfig(handler.config(loggers={name: OWN for name in ("uvicorn", "hypercorn.error", "gunicorn.error")}))
+logging.config.dictConfig(handler.config(loggers={name: OWN for name in ("uvicorn", "gunicorn.error")}))
 log = logging.getLogger("web")
 log.info("loaded")
 
