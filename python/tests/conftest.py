@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import signal
 import subprocess
 import sys
 import textwrap
@@ -20,6 +21,10 @@ def pytest_report_header() -> list[str]:
     from real import needs
 
     return [f"NOT INSTALLED, tests that need it are skipped: {name}" for name in needs.missing()]
+
+# A host such as nohup may have set it to be ignored, which every program of a test would inherit.
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def archives(log: Path) -> list[Path]:

@@ -415,7 +415,7 @@ def test_the_tools_run_in_this_interpreter(log: Path, logger: logging.Logger, to
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    logger.addHandler(h := ConcurrentRotatingFileHandler(log))
+    logger.addHandler(h := ConcurrentRotatingFileHandler(log, backupCount=1))
     logger.info("x")
     assert "flusher" in run("stat", str(log))
     assert "every acknowledged record" in run("stress", "--processes", "2", "--records", "500", "--sidecars", "1")
