@@ -243,15 +243,24 @@ impl Writer {
             self.count(slot::TOO_LONG, 1);
             return Err(AppendError::TooLong { len, max });
         }
+        match self.try_here(severity, record) {
+            Some(done) => done,
+            None => self.try_put_moved(severity, record),
+        }
+    }
+
+    /// One attempt in the present segment; `None` if it is retired.
+    #[inline]
+    fn try_here(&mut self, severity: Severity, record: &impl Payload) -> Option<Result<(), AppendError>> {
         let done = self.producer.append(self.at.0.mem(), severity as u8, record);
         self.ring_if_needed();
         match done {
-            Ok(_) => Ok(()),
+            Ok(_) => Some(Ok(())),
             Err(Refused::Full | Refused::TooLong) => {
                 self.count_drops(severity, 1);
-                Err(AppendError::Full)
+                Some(Err(AppendError::Full))
             }
-            Err(Refused::Retired) => self.try_put_moved(severity, record),
+            Err(Refused::Retired) => None,
         }
     }
 
@@ -262,16 +271,7 @@ impl Writer {
         if !self.at.0.may_be_left() || !self.take_fresh() {
             return self.refuse_detached(severity);
         }
-        let done = self.producer.append(self.at.0.mem(), severity as u8, record);
-        self.ring_if_needed();
-        match done {
-            Ok(_) => Ok(()),
-            Err(Refused::Full | Refused::TooLong) => {
-                self.count_drops(severity, 1);
-                Err(AppendError::Full)
-            }
-            Err(Refused::Retired) => self.refuse_detached(severity),
-        }
+        self.try_here(severity, record).unwrap_or_else(|| self.refuse_detached(severity))
     }
 
     /// Goes on with this process's attachment, if there is one. Neither waits nor allocates.
